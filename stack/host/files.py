@@ -1,0 +1,137 @@
+"""Files: bounded reads, whole writes (beside, then moved into place), and one lock per build folder."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from stack.artifact import Tree
+from stack.errors import ExitCode, Fault, Position, StackError, bad_input, host_lacks
+
+
+def read_text(path: Path, limit: int) -> str:
+    """Text of a file of at most `limit` bytes, UTF-8; raises `StackError` naming the file otherwise."""
+    where = Position(str(path))
+    try:
+        with path.open("rb") as handle:
+            raw = handle.read(limit + 1)
+    except OSError as error:
+        raise bad_input(f"cannot be read: {error.strerror}", where) from None
+    if len(raw) > limit:
+        raise bad_input(f"larger than {limit >> 20} MiB", where, "a document is a short text written by hand")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise bad_input("not UTF-8 text", Position(str(path), line, 1), "save it as UTF-8") from None
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk or a forbidden folder into a clear error; anything else passes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = shutil.disk_usage(_existing(path)).free
+            raise host_lacks(f"{path}: the disk is full ({free >> 20} MiB free)", "free some space and run the same command again") from None
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise host_lacks(f"{path}: {error.strerror}", "choose a folder you may write, with --build-dir") from None
+        raise
+
+
+def _existing(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, moved onto it when the block ends well and removed when it does not."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+        _remove(partial)
+        try:
+            yield partial
+            _sync(partial)
+            if partial.is_dir() and path.exists():
+                _remove(path)
+            partial.replace(path)
+        finally:
+            _remove(partial)
+
+
+def _sync(path: Path) -> None:
+    if path.is_file():
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str, *, executable: bool = False) -> None:
+    """Write a whole file or nothing; an equal file is left alone."""
+    if path.is_file() and path.read_bytes() == text.encode() and os.access(path, os.X_OK) == executable:
+        return
+    with beside(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+        partial.chmod(0o755 if executable else 0o644)
+
+
+def write_tree(folder: Path, tree: Tree) -> None:
+    """Write every file of a tree under a folder."""
+    for path, file in tree:
+        write_text(folder / path, file.text, executable=file.executable)
+
+
+def sha256(path: Path, progress: Callable[[int], None] | None = None) -> str:
+    """SHA-256 (hex) of a file."""
+    state = hashlib.sha256()
+    with path.open("rb") as handle:
+        while block := handle.read(1 << 22):
+            state.update(block)
+            if progress:
+                progress(len(block))
+    return state.hexdigest()
+
+
+def clean_partials(folder: Path) -> None:
+    """Remove what a killed run left beside its outputs (call it only while holding the folder's lock)."""
+    for partial in folder.glob(".*.partial-*"):
+        _remove(partial)
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path, waiting: Callable[[str], None], *, wait: bool = True) -> Iterator[None]:
+    """Hold the folder's lock. A second process says whom it waits for, or stops when `wait` is false."""
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = (folder / ".lock").open("a+")
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            handle.seek(0)
+            holder = handle.read().strip() or "another process"
+            if not wait:
+                raise StackError([Fault(f"{folder} is in use by {holder}", None, "wait for it to end")], ExitCode.HOST) from None
+            waiting(holder)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        handle.seek(0)
+        handle.truncate()
+        handle.write(f"process {os.getpid()}")
+        handle.flush()
+        yield

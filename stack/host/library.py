@@ -1,0 +1,121 @@
+"""Where documents are found: the site's own folder first, then the checkout or what was installed with the package."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+from stack import catalogue as cat
+from stack.catalogue import Catalogue
+from stack.document import MAX_BYTES, Document, did_you_mean, read
+from stack.environment import Environment
+from stack.errors import Faults, Position, StackError, bad_input
+from stack.host.files import read_text
+from stack.profile import Profile
+from stack.words import Model
+
+PACKAGE = Path(__file__).resolve().parent.parent
+M = TypeVar("M", bound=Model)
+
+
+def shipped() -> Path:
+    """The folder that holds `profiles/`, `recipes/` ...: the checkout, or the installed package's share."""
+    checkout = PACKAGE.parent
+    return checkout if (checkout / "profiles").is_dir() and (checkout / "pyproject.toml").is_file() else PACKAGE / "share"
+
+
+def roots(option: Path | None) -> tuple[Path, ...]:
+    """Folders to look in, in order: `--root` or SOVSTACK_ROOT, then what ships with the program."""
+    chosen = option or (Path(os.environ["SOVSTACK_ROOT"]) if os.environ.get("SOVSTACK_ROOT") else None)
+    if chosen is None:
+        return (shipped(),)
+    if not chosen.is_dir():
+        raise bad_input(f"{chosen} is not a folder", remedy="--root and SOVSTACK_ROOT name a folder that holds profiles/ or recipes/")
+    return (chosen.resolve(), shipped())
+
+
+@dataclass(frozen=True)
+class Library:
+    """All documents of a set of roots; a site's document hides the shipped one of the same name."""
+
+    roots: tuple[Path, ...]
+
+    def files(self, folder: str) -> dict[str, Path]:
+        """Name -> path of the documents of one folder."""
+        found: dict[str, Path] = {}
+        for root in reversed(self.roots):
+            found.update({p.stem: p for p in sorted((root / folder).glob("*.yaml"))})
+        return dict(sorted(found.items()))
+
+    def load(self, path: Path, model: type[M], faults: Faults) -> tuple[Document, M] | None:
+        """One document; its `name`, where it has one, must be its file's."""
+        try:
+            text = read_text(path, MAX_BYTES)
+        except StackError as error:
+            faults.found.extend(error.faults)
+            return None
+        made = read(text, shown(path), model, faults)
+        name = getattr(made[1], "name", None) if made else None
+        if made and name is not None and name != path.stem:
+            faults.add(f"the name {name!r} is not the file's", made[0].at(("name",)), f"call the file {name}.yaml or write name: {path.stem}")
+        return made
+
+    def _all(self, paths: dict[str, Path], model: type[M], faults: Faults) -> Iterator[tuple[str, M]]:
+        for name, path in paths.items():
+            made = self.load(path, model, faults)
+            if made:
+                yield name, made[1]
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """Every recipe and data file; raises `StackError` with all their faults."""
+        faults = Faults()
+        data = PACKAGE / "data"
+        recipes = dict(self._all(self.files("recipes"), cat.Recipe, faults))
+        systems = dict(self._all({p.stem: p for p in sorted((data / "os").glob("*.yaml"))}, cat.Os, faults))
+        containers = dict(self._all(self.files("containers"), cat.Container, faults))
+        hardware = self.load(data / "hardware.yaml", cat.Hardware, faults)
+        defaults = self.load(data / "defaults.yaml", cat.Defaults, faults)
+        faults.raise_if_any()
+        assert hardware and defaults  # noqa: S101 - no faults
+        return Catalogue(recipes, hardware[1], systems, containers, defaults[1])
+
+    def find(self, folder: str, name: str) -> Path:
+        """Path of a document by name, or by a path that ends in .yaml."""
+        if name.endswith((".yaml", ".yml")) or "/" in name:
+            path = Path(name)
+            if path.is_file():
+                return path
+            raise bad_input("no such file", Position(name))
+        known = self.files(folder)
+        if name in known:
+            return known[name]
+        kind = folder.removesuffix("s")
+        raise bad_input(f"no {kind} {name!r}", remedy=did_you_mean(name, known) or f"put one in {self.roots[0] / folder}/")
+
+    def profile(self, name: str) -> tuple[Document, Profile]:
+        """A profile by name or path; raises with all its faults."""
+        return self._one("profiles", name, Profile)
+
+    def environment(self, name: str) -> tuple[Document, Environment]:
+        """An environment by name or path; raises with all its faults."""
+        return self._one("environments", name, Environment)
+
+    def _one(self, folder: str, name: str, model: type[M]) -> tuple[Document, M]:
+        faults = Faults()
+        made = self.load(self.find(folder, name), model, faults)
+        faults.raise_if_any()
+        assert made  # noqa: S101 - no faults
+        return made
+
+
+def shown(path: Path) -> str:
+    """A path as the user would type it: relative to the current folder when it is below it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

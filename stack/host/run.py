@@ -1,0 +1,94 @@
+"""Processes: run a `Command`, stream its output line by line, and end everything it started when we stop."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.artifact import Command
+from stack.errors import ExitCode, Fault, StackError, host_lacks
+
+Sink = Callable[[str], None]
+TAIL_LINES = 40
+
+
+@dataclass(frozen=True)
+class Result:
+    """Exit status and output (standard output whole, the merged tail for messages)."""
+
+    returncode: int
+    stdout: str
+    tail: str
+
+
+def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: Path | None = None,
+        base_env: Mapping[str, str] | None = None) -> Result:  # fmt: skip
+    """Run to the end. Standard output and error are merged line by line into `sink` and `log`.
+
+    With `check`, a non-zero status raises `StackError` with the purpose, the last lines and the log's place.
+    """
+    env = {**(os.environ if base_env is None else base_env), **command.env}
+    lines: list[str] = []
+    tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
+    with contextlib.ExitStack() as stack:
+        stdin = stack.enter_context(Path(command.stdin).open("rb")) if command.stdin else subprocess.DEVNULL
+        out = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
+        if out:
+            out.write(f"$ {command}\n")
+        try:
+            child = subprocess.Popen(command.argv, cwd=command.cwd, env=env, stdin=stdin, stdout=subprocess.PIPE,
+                                     stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)  # fmt: skip
+        except FileNotFoundError:
+            raise host_lacks(f"{command.argv[0]} is not installed (needed to {command.purpose})", "see `sovstack doctor`") from None
+        except PermissionError as error:
+            raise host_lacks(f"{command.argv[0]} may not be run: {error.strerror}", "see `sovstack doctor`") from None
+        try:
+            assert child.stdout is not None  # noqa: S101 - PIPE
+            for line in child.stdout:
+                lines.append(line)
+                tail.append(line)
+                if out:
+                    out.write(line)
+                if sink and line.strip():
+                    sink(line.rstrip())
+            returncode = child.wait()
+        except BaseException:
+            _end(child)
+            raise
+    result = Result(returncode, "".join(lines), "".join(tail))
+    if check and returncode != 0:
+        raise failed(command, result, log)
+    return result
+
+
+def failed(command: Command, result: Result, log: Path | None = None) -> StackError:
+    """The error for a command that did not succeed."""
+    last = "\n".join("    " + line for line in result.tail.splitlines()[-12:])
+    what = f"could not {command.purpose}: {Path(command.argv[0]).name} ended with status {result.returncode}\n{last}"
+    return StackError([Fault(what, None, f"the whole output is in {log}" if log else "")], ExitCode.HOST)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """End the process group that we started, politely and then not."""
+    for sig, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, sig)
+        try:
+            child.wait(patience)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def which(name: str) -> str | None:
+    """Absolute path of a program on PATH, /usr/sbin and /sbin included."""
+    import shutil
+
+    path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin" + os.pathsep + "/sbin"
+    return shutil.which(name, path=path)

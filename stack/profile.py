@@ -1,0 +1,80 @@
+"""Ring 1. A site profile: what a machine is and what its site prefers. `host` means: as found on the machine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from stack.words import AbsolutePath, Line, Model, Name, Spec, Url, Version
+
+Provider = Literal["source", "os", "wheel", "site"]
+PROVIDERS: tuple[Provider, ...] = ("source", "os", "wheel", "site")
+
+Microarchitecture = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$|^host-level$", max_length=40)]
+
+
+class Cpu(Model):
+    """`microarchitecture`: an archspec name, `host`, or `host-level` (the generic level the machine reaches)."""
+
+    microarchitecture: Microarchitecture = "host-level"
+    cores: Annotated[int, Field(ge=1, le=4096)] | Literal["host"] = "host"
+    memory_gib: Annotated[int, Field(ge=1, le=1 << 16)] | Literal["host"] = "host"
+
+
+class Accelerators(Model):
+    """`model`: a name in `stack/data/hardware.yaml`; `count`: devices per node."""
+
+    model: Name
+    count: Annotated[int, Field(ge=1, le=64)] = 1
+
+
+class Partition(Model):
+    """Nodes that are alike."""
+
+    description: Line = "nodes"
+    cpu: Cpu = Cpu()
+    accelerators: Literal["host"] | tuple[Accelerators, ...] = ()
+    features: tuple[Name, ...] = ()
+
+
+class Wish(Model):
+    """A site's wish about one component: which provider, which version."""
+
+    provider: Provider | None = None
+    version: Version | None = None
+
+
+class Site(Model):
+    """Software the machine brings itself; Spack sees it as an external."""
+
+    version: Version
+    prefix: AbsolutePath
+    spec: Spec | None = None
+    modules: tuple[Line, ...] = ()
+
+
+class Scheduler(Model):
+    """How jobs are started on the machine."""
+
+    kind: Literal["local", "slurm", "pbs", "flux"] = "local"
+    account: Name | None = None
+    queue: Name | None = None
+
+
+class Profile(Model):
+    """One system of one site."""
+
+    schema_version: Literal[1] = Field(alias="schema", description="version of this format")
+    name: Name
+    description: Line
+    os: Name = Field("host", description="what the machine runs, `debian-12` for example, or `host`")
+    image: Name = Field("debian-13", description="operating system inside images: a name in `containers/`")
+    partitions: dict[Name, Partition] = Field(min_length=1)
+    roles: dict[Name, Name] = Field({}, description="role -> component, for example `mpi: openmpi`")
+    providers: tuple[Provider, ...] = Field((), description="order of preference; `defaults.yaml` has the default")
+    components: dict[Name, Wish] = {}
+    site: dict[Name, Site] = Field({}, description="component -> what the machine brings")
+    mirrors: dict[Name, Url] = Field({}, description="archive -> URL; otherwise the machine's own apt settings")
+    scheduler: Scheduler = Scheduler()
+    modules: Literal["lmod"] = "lmod"

@@ -1,0 +1,108 @@
+"""Ring 2. Profile + what was found on the machine -> the target that is built for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stack.catalogue import Accelerator, Catalogue, Os
+from stack.document import did_you_mean
+from stack.errors import bad_input, host_lacks
+from stack.profile import Partition, Profile
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """What detection found. `accelerators`: PCI (vendor, device) pairs of display and compute devices."""
+
+    os: str = ""
+    os_title: str = ""
+    microarchitecture: str = ""
+    cores: int = 0
+    memory_gib: float = 0.0
+    accelerators: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Target:
+    """OS + microarchitecture + accelerator, written `debian13-x86_64_v3-sm90`."""
+
+    os: Os
+    microarchitecture: str
+    family: str
+    accelerator: Accelerator | None
+    accelerator_name: str | None
+    partition: str
+
+    @property
+    def name(self) -> str:
+        """As written in folders, reports and tags."""
+        parts = [self.os.label, self.microarchitecture]
+        return "-".join([*parts, self.accelerator.arch] if self.accelerator else parts)
+
+    @property
+    def architecture(self) -> str:
+        """The distribution's word for the CPU family, `amd64` for example."""
+        return self.os.architectures[self.family]
+
+    @property
+    def vendor(self) -> str:
+        """The accelerator's vendor, or `none`."""
+        return self.accelerator.vendor if self.accelerator else "none"
+
+
+def resolve(profile: Profile, partition: str, catalogue: Catalogue, facts: HostFacts) -> Target:
+    """The target of one partition. Raises `StackError` for a name that no data file knows."""
+    part = _partition(profile, partition)
+    container = catalogue.containers.get(profile.image)
+    if container is None:
+        raise bad_input(f"unknown image {profile.image!r}", remedy=did_you_mean(profile.image, catalogue.containers))
+    system = catalogue.systems[container.os]
+    microarchitecture, family = _cpu(part.cpu.microarchitecture, facts)
+    if family not in system.architectures:
+        raise bad_input(f"{system.title} has no packages for {family}", remedy=did_you_mean(family, system.architectures))
+    name = _accelerator_name(part, catalogue, facts)
+    if name is not None and name not in catalogue.hardware.accelerators:
+        raise bad_input(f"unknown accelerator {name!r}", remedy=did_you_mean(name, catalogue.hardware.accelerators))
+    accelerator = catalogue.hardware.accelerators[name] if name else None
+    return Target(system, microarchitecture, family, accelerator, name, partition)
+
+
+def _partition(profile: Profile, partition: str) -> Partition:
+    if partition not in profile.partitions:
+        raise bad_input(f"profile {profile.name} has no partition {partition!r}", remedy=did_you_mean(partition, profile.partitions))
+    return profile.partitions[partition]
+
+
+def known_microarchitectures() -> tuple[str, ...]:
+    """Every name archspec knows."""
+    import archspec.cpu
+
+    return tuple(sorted(archspec.cpu.TARGETS))
+
+
+def _cpu(wanted: str, facts: HostFacts) -> tuple[str, str]:
+    import archspec.cpu
+
+    name = facts.microarchitecture if wanted in ("host", "host-level") else wanted
+    if not name:
+        raise host_lacks("the CPU of this machine could not be told", "name its microarchitecture in the profile")
+    if name not in archspec.cpu.TARGETS:
+        raise bad_input(f"unknown microarchitecture {name!r}", remedy=did_you_mean(name, archspec.cpu.TARGETS))
+    found = archspec.cpu.TARGETS[name]
+    return str(found.generic if wanted == "host-level" else found), str(found.family)
+
+
+def found_accelerators(catalogue: Catalogue, facts: HostFacts) -> tuple[list[str], list[str]]:
+    """Model names of what was found, and the `vendor:device` ids of a known vendor's devices that no entry names."""
+    vendors = {v.pci: name for name, v in catalogue.hardware.vendors.items()}
+    models = {(catalogue.hardware.vendors[a.vendor].pci, d): n for n, a in catalogue.hardware.accelerators.items() for d in a.pci}
+    known = [models[pair] for pair in facts.accelerators if pair in models]
+    unknown = [":".join(pair) for pair in facts.accelerators if pair not in models and pair[0] in vendors]
+    return known, unknown
+
+
+def _accelerator_name(part: Partition, catalogue: Catalogue, facts: HostFacts) -> str | None:
+    if part.accelerators != "host":
+        return part.accelerators[0].model if part.accelerators else None
+    known, _unknown = found_accelerators(catalogue, facts)
+    return known[0] if known else None
