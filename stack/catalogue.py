@@ -8,18 +8,50 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from stack.words import AbsolutePath, Line, Model, Name, Package, Spec, Url, Version
+from stack.words import AbsolutePath, Line, Means, Model, Name, Package, SchemaVersion, Spec, Url, Version
 
-Schema1 = Annotated[Literal[1], Field(alias="schema")]
-PciId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{4}$")]
+Schema1 = Annotated[SchemaVersion, Field(alias="schema")]
+ProgramName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._-]*$", max_length=64),
+    Means("the name of a program (letters, digits, '+', '.', '_' and '-')"),
+]
+PciId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{4}$"), Means("a PCI id of four hex digits, quoted")]
+Option = Annotated[str, StringConstraints(pattern=r"^--[a-z]{1,30}$"), Means("an option such as '--nv'")]
+Architecture = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9_]{1,40}$"),
+    Means("an architecture's name (lower-case letters, digits and '_')"),
+]
+Suite = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z*/-]{0,63}$"), Means("the name of a suite")]
+PythonVersion = Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,3}$"), Means("a version such as '3.13', quoted")]
+WheelProject = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$", max_length=128),
+    Means("the name of a Python project"),
+]
+AptPattern = Annotated[
+    str, StringConstraints(pattern=r"^[?a-z()]{1,100}$"), Means("an apt pattern such as '?essential'")
+]
+GlobPath = Annotated[
+    str,
+    StringConstraints(pattern=r"^/[A-Za-z0-9/*._-]+$", max_length=300),
+    Means("an absolute path, where '*' stands for any text"),
+]
+VariableName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=64),
+    Means("the name of a variable (upper-case letters, digits and '_')"),
+]
 
 
 class Vendor(Model):
-    """A maker of accelerators; `pci` is its PCI vendor id, `container_option` what Apptainer needs to pass the device."""
+    """A maker of accelerators; `pci`: its PCI vendor id, `container_option`: what makes Apptainer pass the device."""
 
     label: Line
     pci: PciId
-    container_option: Annotated[str, StringConstraints(pattern=r"^--[a-z]+$")] | None = None
+    container_option: Option | None = None
+    spack_variant: Architecture = Field(description="the variant that selects the model in Spack")
 
 
 class Accelerator(Model):
@@ -28,8 +60,8 @@ class Accelerator(Model):
     vendor: Name
     label: Line
     arch: Name
-    spack: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+$")]
-    memory_gib: int
+    spack: Architecture
+    memory_gib: Annotated[int, Field(ge=1, le=1 << 16)]
     pci: tuple[PciId, ...] = ()
 
 
@@ -46,7 +78,8 @@ class Archive(Model):
 
     suites: tuple[Name, ...]
     components: tuple[Name, ...]
-    host_suites: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z*/-]+$")], ...]
+    host_suites: tuple[Suite, ...]
+    origins: tuple[Line, ...] = Field((), description="as the Release file says; others use the same suite names")
 
 
 class Native(Model):
@@ -62,7 +95,7 @@ class Native(Model):
 class OsComponent(Native):
     """A component in a distribution, and what replaces it for a vendor's accelerator."""
 
-    accelerators: dict[Name, Native] = {}
+    accelerators: dict[Name, Native] = Field({})
 
 
 class Keyring(Model):
@@ -80,8 +113,9 @@ class Os(Model):
     label: Name = Field(description="as written in target names")
     title: Line
     codename: Name
-    python: Annotated[str, StringConstraints(pattern=r"^3\.[0-9]+$")]
-    architectures: dict[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")], Name]
+    python: PythonVersion
+    site_packages: AbsolutePath = Field(description="where Python looks for wheels that an image brings")
+    architectures: dict[Architecture, Name]
     glibc: Version
     keyring: Keyring
     archives: dict[Name, Archive]
@@ -93,13 +127,13 @@ class Source(Model):
 
     spec: Spec
     variants: Spec | None = None
-    accelerators: dict[Name, Spec] = {}
+    accelerators: dict[Name, Spec] = Field({})
 
 
 class Wheel(Model):
     """A Python wheel. `vendors` lists accelerators the project's wheels reach; `none` for those with a CPU build."""
 
-    project: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$")]
+    project: WheelProject
     version: Version | None = None
     vendors: tuple[Name, ...] = ("none",)
 
@@ -139,6 +173,13 @@ class Verify(Model):
     version: tuple[Line, ...] = Field(min_length=1)
 
 
+class SpackFacts(Model):
+    """What Spack must be told: virtual packages this one provides, and language -> compiler command."""
+
+    virtuals: tuple[Name, ...] = ()
+    compilers: dict[Literal["c", "cxx", "fortran"], ProgramName] = Field({})
+
+
 class Recipe(Model):
     """`recipes/<name>.yaml`."""
 
@@ -149,7 +190,9 @@ class Recipe(Model):
     role: Name | None = None
     accelerated: bool = Field(False, description="must be built for the accelerator, where there is one")
     needs: tuple[Name, ...] = Field((), description="components or roles that must be in the plan with it")
-    commands: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9+._-]*$")], ...] = ()
+    commands: tuple[ProgramName, ...] = ()
+    aliases: dict[ProgramName, ProgramName] = Field({}, description="command -> what stands in where an image lacks it")
+    spack: SpackFacts = SpackFacts()
     providers: Providers
     verify: Verify
     assertions: tuple[Assertion, ...] = ()
@@ -161,12 +204,13 @@ class Container(Model):
     schema_version: Schema1
     name: Name
     os: Name
-    selections: tuple[Annotated[str, StringConstraints(pattern=r"^[?a-z()]+$")], ...] = ()
+    selections: tuple[AptPattern, ...] = ()
     packages: tuple[Package, ...] = ()
-    exclude: tuple[Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9/*._-]+$")], ...] = ()
-    include: tuple[Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9/*._-]+$")], ...] = ()
+    exclude: tuple[GlobPath, ...] = ()
+    include: tuple[GlobPath, ...] = ()
     compression_level: Annotated[int, Field(ge=1, le=22)]
-    environment: dict[Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")], Line] = {}
+    environment: dict[VariableName, Line] = Field({})
+    files: dict[AbsolutePath, tuple[Line, ...]] = Field({}, description="path -> lines, written over what is there")
 
 
 class Defaults(Model):
@@ -176,7 +220,7 @@ class Defaults(Model):
     environment: Name
     providers: tuple[Literal["source", "os", "wheel", "site"], ...]
     roles: dict[Name, Name]
-    source_date_epoch: int
+    source_date_epoch: Annotated[int, Field(ge=0, le=1 << 33)]
 
 
 @dataclass(frozen=True)

@@ -1,161 +1,116 @@
 """Ring 0. YAML text -> plain data with the position of every key and value -> validated models.
 
 Only the plain subset of YAML 1.2 is accepted (mappings, sequences, strings, numbers, booleans, null): no tags, no
-cycles, no duplicate keys, and a bound on size, depth and on what aliases expand to.
+cycles, no duplicate or merged keys, and a bound on size, depth, number of values and what aliases expand to.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+import re
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from stack.artifact import digest
+from stack._document import Document, Path, did_you_mean
+from stack._explain import explain
 from stack.errors import Faults, Position
+from stack.words import HIDDEN
 
-MAX_BYTES = 1 << 20  # a document is written by hand; the largest shipped one has a few thousand bytes
-MAX_NODES = 50_000  # after aliases are expanded
-MAX_DEPTH = 40
+MAX_BYTES = 1 << 18  # a document is written by hand; the largest shipped one has a few thousand bytes
 
-Path = tuple[str | int, ...]
+__all__ = ["MAX_BYTES", "Document", "Path", "did_you_mean", "parse", "read", "validate"]
 M = TypeVar("M", bound=BaseModel)
 
 
-@dataclass(frozen=True)
-class Document:
-    """Plain data of one YAML file and where each part of it stands."""
-
-    name: str
-    data: Any
-    keys: Mapping[Path, Position]
-    values: Mapping[Path, Position]
-
-    def at(self, path: Path, *, key: bool = False) -> Position:
-        """Position of the value (or of the key) at a path, or of the nearest ancestor that is in the text."""
-        table = self.keys if key else self.values
-        while path and path not in table:
-            path, table = path[:-1], self.values
-        return table.get(path, Position(self.name, 1, 1))
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the content; comments and layout do not count."""
-        return digest(self.data)
-
-
 def parse(text: str, name: str, faults: Faults) -> Document | None:
-    """Read one YAML document. Faults of syntax are collected and None is returned."""
-    if len(text.encode(errors="replace")) > MAX_BYTES:
-        faults.add(f"larger than {MAX_BYTES >> 20} MiB", Position(name), "a document is a short text written by hand")
+    """Read one YAML document; None when it has no readable structure.
+
+    Where single values are at fault (a tag, a duplicate key) the rest is still returned, so that its faults show too:
+    whoever uses the data looks at `faults` first.
+    """
+    text = text.removeprefix("\ufeff")
+    if len(text) > MAX_BYTES:
+        faults.add(
+            f"larger than {MAX_BYTES >> 10} KiB", Position(name, 1, 1), "a document is a short text written by hand"
+        )
         return None
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    if _hidden(text, name, faults):
+        return None
+    from stack._yaml import Construction, compose
 
-    from stack._yaml import Construction
-
-    before = len(faults.found)
     try:
-        node = YAML(typ="rt").compose(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        where = Position(name, mark.line + 1, mark.column + 1) if mark else Position(name)
-        faults.add(*_syntax(text, mark, error.problem or error.context or "not valid YAML", where))
-        return None
-    except (YAMLError, ValueError, RecursionError) as error:
-        faults.add(f"not readable as YAML: {_one_line(error)}", Position(name))
+        node = compose(text)
+    except Exception as error:  # a broken text can make the YAML library fail in ways of its own
+        faults.add(*_syntax(text, name, error))
         return None
     if node is None:
         faults.add("the document is empty", Position(name, 1, 1))
         return None
-    made = Construction(name, faults, MAX_NODES, MAX_DEPTH)
+    made = Construction(name, faults)
     data = made.build(node, ())
-    if len(faults.found) > before:
-        return None
-    return Document(name, data, made.keys, made.values)
+    return Document(name, data, made.keys, made.values, made.written, made.refused)
 
 
-def _syntax(text: str, mark: Any, problem: str, where: Position) -> tuple[str, Position, str]:
-    lines = text.splitlines()
-    line = lines[mark.line] if mark and mark.line < len(lines) else ""
-    if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in problem:
-        return "a tab is used for indentation", where, "indent with spaces"
-    if "{{" in line or "{%" in line:
-        return f"not valid YAML: {_one_line(problem)}", where, "documents are not templates; quote the text"
-    return f"not valid YAML: {_one_line(problem)}", where, ""
+def _hidden(text: str, name: str, faults: Faults) -> bool:
+    found = [m for m in re.finditer(f"{HIDDEN.pattern}|[\ud800-\udfff\ufffe\uffff]", text) if m[0] not in "\t\r\n"]
+    for match in found[:20]:
+        lines = re.split("\r\n|\r|\n", text[: match.start()])
+        where = Position(name, len(lines), len(lines[-1]) + 1)
+        faults.add(f"the character U+{ord(match[0]):04X} is not accepted", where, "remove it, or write it as an escape")
+    return bool(found)
+
+
+# What ruamel.yaml says -> what is wrong, what to do, and whether the place where it began is the better one to show.
+_PROBLEMS: tuple[tuple[str, str, str, bool], ...] = (
+    (r"found character '\\t'", "a tab is used for indentation", "indent with spaces", False),
+    (r"found character ('.') that", "text may not begin with {0}", "quote it", False),
+    (r"found unexpected end of stream", "a quote is never closed", "add the closing quote", True),
+    (r"expected ',' or '(\W)', but got '<stream end>'", "a bracket is never closed", "add the closing {0}", True),
+    (r"expected ',' or '(\W)'", "not valid YAML: ',' or {0!r} should stand here", "", False),
+    (r"mapping values are not allowed", "a ':' may not stand here", "quote the text, or mend the indentation", False),
+    (r"expected the node content, but found '<stream end>'", "the text ends where a value should stand", "", False),
+    (r"could not find expected ':'", "this should read 'key: value'", "", True),
+    (r"expected <block end>", "this does not belong here", "mend the indentation, or quote the text", False),
+    (r"found another document", "a second document begins here", "one file holds one document", False),
+    (r"found undefined alias '?(.*?)'?$", "the alias *{0} has no anchor", "quote text that begins with '*'", False),
+    (r"(.*(?:more than|deeper than).*)", "{0}", "", False),
+    (r"(the anchor .* is given twice)", "{0}", "", False),
+)  # fmt: skip
+
+
+def _syntax(text: str, name: str, error: Exception) -> tuple[str, Position, str]:
+    problem = _one_line(getattr(error, "problem", None) or getattr(error, "context", None) or error)
+    mark, began = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    said, remedy = f"not valid YAML: {problem}", ""
+    for pattern, what, advice, at_context in _PROBLEMS:
+        if match := re.search(pattern, problem):
+            said, remedy = what.format(*match.groups()), advice.format(*match.groups())
+            mark = began or mark if at_context else mark
+            break
+    mark = mark or began
+    line, column = (mark.line, mark.column) if mark else (0, 0)
+    lines = re.split("\r\n|\r|\n", text)
+    if not remedy and line < len(lines) and re.search(r"\{\{ |\{%", lines[line]):
+        remedy = "documents are not templates; quote the text"
+    return said, Position(name, line + 1, column + 1), remedy
 
 
 def _one_line(value: object) -> str:
-    return " ".join(str(value).split())[:200]
+    return "".join(c if c.isprintable() else "?" for c in " ".join(str(value).split()))[:200]
 
 
 def validate(document: Document, model: type[M], faults: Faults) -> M | None:
-    """Validate against a model; every error is collected with its position and, for a wrong word, the nearest right one."""
+    """Validate against a model; every error is collected with its position and, where it can be told, the remedy."""
     try:
         return model.model_validate(document.data, strict=True)
     except ValidationError as error:
-        for item in error.errors(include_url=False):
-            _explain(document, model, item, faults)
+        explain(document, model, error, faults)
         return None
 
 
 def read(text: str, name: str, model: type[M], faults: Faults) -> tuple[Document, M] | None:
     """`parse` and `validate`; None when either found a fault."""
+    before = len(faults.found)
     document = parse(text, name, faults)
-    if document is None:
-        return None
-    made = validate(document, model, faults)
-    return (document, made) if made is not None else None
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A remedy naming the nearest known word, or all of them when they are few."""
-    names = sorted(set(known))
-    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"known: {', '.join(names)}" if 0 < len(names) <= 12 else ""
-
-
-def _explain(document: Document, model: type[BaseModel], item: Any, faults: Faults) -> None:
-    loc, kind, context = _in_text(document, item["loc"]), item["type"], item.get("ctx", {})
-    where, field = document.at(loc), _dotted(loc)
-    if kind == "extra_forbidden":
-        from stack._yaml import fields_at
-
-        name = str(loc[-1])
-        faults.add(f"unknown key {name!r}", document.at(loc, key=True), did_you_mean(name, fields_at(model, loc[:-1])))
-    elif kind == "missing":
-        faults.add(f"{_dotted(loc[:-1]) or 'the document'} lacks {str(item['loc'][-1])!r}", where, "add it")
-    elif kind == "literal_error":
-        known = [w.strip(" '\"") for w in context["expected"].replace(" or ", ", ").split(",")]
-        faults.add(f"{field}: unknown value {item['input']!r}", where, did_you_mean(str(item["input"]), known))
-    elif kind == "string_type" and isinstance(item["input"], int | float):
-        faults.add(f"{field}: should be text, not a {_kind(item['input'])}", where, f'quote it: "{item["input"]}"')
-    elif kind == "value_error":
-        faults.add(f"{field}: {context['error']}", where)
-    else:
-        shown = _one_line(repr(item["input"]))[:60]
-        faults.add(f"{field}: {item['msg'][0].lower()}{item['msg'][1:]}, got {_kind(item['input'])} {shown}", where)
-
-
-def _in_text(document: Document, loc: Path) -> Path:
-    """Pydantic's location without the parts it adds for unions and keys."""
-    kept: list[str | int] = []
-    for part in loc:
-        if (*kept, part) in document.values:
-            kept.append(part)
-        elif part == loc[-1] and part not in ("[key]",):
-            kept.append(part)
-    return tuple(kept)
-
-
-def _dotted(path: Path) -> str:
-    return ".".join(map(str, path))
-
-
-def _kind(value: object) -> str:
-    names = {bool: "true/false", int: "number", float: "number", str: "text", dict: "mapping", tuple: "list"}
-    return names.get(type(value), "nothing" if value is None else type(value).__name__)
+    made = validate(document, model, faults) if document else None
+    return (document, made) if document and made is not None and len(faults.found) == before else None

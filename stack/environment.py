@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
-from stack.words import Line, Model, Name, Version
+from stack.words import Line, Model, Name, SchemaVersion, Version
 
 
 class Want(Model):
@@ -18,7 +16,7 @@ class Want(Model):
 class Environment(Model):
     """Software for one purpose: components by name, and roles that a profile fills."""
 
-    schema_version: Literal[1] = Field(alias="schema", description="version of this format")
+    schema_version: SchemaVersion = Field(alias="schema", description="version of this format")
     name: Name
     purpose: Line
     components: dict[Name, Want] = Field(min_length=1)

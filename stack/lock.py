@@ -1,12 +1,12 @@
-"""Ring 3. The whole resolved graph of one cell with hashes: OS packages and wheels (and Spack nodes, when it has any)."""
+"""Ring 3. The whole resolved graph of one cell with hashes: OS packages and wheels (Spack nodes when it has any)."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
@@ -17,8 +17,23 @@ from stack.plan import Choice, Plan, matches
 from stack.words import Digest, Model, Name
 
 # What apt needs to install from a lock alone; descriptions and maintainers stay out of it.
-CONTROL = ("Pre-Depends", "Depends", "Provides", "Conflicts", "Breaks", "Replaces", "Multi-Arch", "Essential",
-           "Protected", "Important", "Priority", "Section", "Installed-Size")  # fmt: skip
+CONTROL = (
+    "Pre-Depends",
+    "Depends",
+    "Provides",
+    "Conflicts",
+    "Breaks",
+    "Replaces",
+    "Multi-Arch",
+    "Essential",
+    "Protected",
+    "Important",
+    "Priority",
+    "Section",
+    "Installed-Size",
+)
+
+_REPACKED = re.compile(r"[+~.-](dfsg|ds|repack|debian)\d*\b.*$")
 
 
 class OsPackage(Model):
@@ -104,3 +119,130 @@ class Lock(Model):
     def component(self, name: str) -> Component:
         """A locked component by name; KeyError when there is none."""
         return next(c for c in self.components if c.name == name)
+
+
+def upstream(version: str) -> str:
+    """Upstream's part of a Debian version: `1:2.2.4+ds-1` is 2.2.4, `4.3.0+really4.2.1-1` is 4.2.1."""
+    version = version.partition(":")[2] if ":" in version else version
+    version = version.rpartition("-")[0] if "-" in version else version
+    version = version.rpartition("+really")[2]
+    return _REPACKED.sub("", version)
+
+
+def make(plan: Plan, os_lock: OsLock, wheels: WheelLock | None, inputs: Mapping[str, str]) -> Lock:
+    """Join the parts. Raises when a version is not what the environment asks for, or a provider cannot be locked."""
+    faults = Faults()
+    by_name = {p.name: p for p in os_lock.packages}
+    files = {f.project.lower().replace("_", "-"): f for f in (wheels.files if wheels else ())}
+    components = tuple(c for choice in plan.choices if (c := _component(choice, plan, by_name, files, faults)))
+    faults.raise_if_any()
+    return Lock(
+        schema=1,
+        environment=plan.environment.name,
+        profile=plan.profile.name,
+        target=plan.target.name,
+        components=components,
+        os=os_lock,
+        wheels=wheels,
+        inputs=dict(sorted(inputs.items())),
+    )
+
+
+def _component(
+    choice: Choice, plan: Plan, packages: Mapping[str, OsPackage], files: Mapping[str, WheelFile], faults: Faults
+) -> Component | None:
+    version, package = choice.version, ""
+    if choice.provider == "source":
+        remedy = f"see `sovstack why {plan.profile.name} {plan.environment.name} {choice.component}`"
+        faults.add(f"{choice.component} has to be built from source by Spack, which cannot be locked yet", None, remedy)
+        return None
+    if choice.provider == "os":
+        found = packages[str(choice.version_of)]
+        version, package = upstream(found.version), f"{found.name} {found.version}"
+    elif choice.provider == "wheel":
+        wheel = files[str(choice.project).lower().replace("_", "-")]
+        version, package = wheel.version.partition("+")[0], f"{wheel.project} {wheel.version}"
+    want = plan.environment.components.get(choice.component)
+    if want and want.version and not matches(version, want.version):
+        faults.add(
+            f"{choice.component} would be {version}, and {plan.environment.name} asks for {want.version}",
+            None,
+            "change the version or the provider",
+        )
+    return Component(
+        name=choice.component,
+        role=choice.role,
+        provider=choice.provider,
+        version=version,
+        package=package,
+        spec=choice.spec,
+        prefix=choice.prefix,
+    )
+
+
+def inputs(plan: Plan, catalogue: Catalogue, documents: Mapping[str, str]) -> dict[str, str]:
+    """Digest of all that decides the lock: the documents, the recipes used, the OS, the base, the defaults."""
+    recipes = [catalogue.recipes[c.component].model_dump(mode="json", by_alias=True) for c in plan.choices]
+    models = {"container": plan.container, "defaults": catalogue.defaults, "os": plan.target.os}
+    data = {name: digest(model.model_dump(mode="json", by_alias=True)) for name, model in models.items()}
+    return {**documents, "recipes": digest(recipes), **data}
+
+
+def parse(text: str, name: str) -> Lock:
+    """Read a lock; a truncated, foreign or newer one gives an error that names the file and the field."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        line = getattr(error, "lineno", 0)
+        raise bad_input(
+            "not valid JSON: the lock is damaged",
+            Position(name, line, getattr(error, "colno", 0)),
+            "delete it and lock again",
+        ) from None
+    version = data.get("schema") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > 1:
+        where = Position(name)
+        raise bad_input(f"lock of schema {version}; this program reads 1", where, "use a newer sovstack")
+    try:
+        return Lock.model_validate_json(text)
+    except ValidationError as error:
+        found = error.errors(include_url=False)[:20]
+        told = [f"{'.'.join(map(str, e['loc'])) or 'lock'}: {e['msg']}" for e in found]
+        raise StackError(Fault(t, Position(name), "delete it and lock again") for t in told) from None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One package or component that differs between two locks; None where a lock does not have it."""
+
+    kind: str
+    name: str
+    old: str | None
+    new: str | None
+
+    def __str__(self) -> str:
+        if self.old is None:
+            return f"+ {self.name} {self.new} ({self.kind})"
+        if self.new is None:
+            return f"- {self.name} {self.old} ({self.kind})"
+        return f"~ {self.name} {self.old} -> {self.new} ({self.kind})"
+
+
+def difference(old: Lock, new: Lock) -> tuple[Change, ...]:
+    """What changed, components first."""
+    sides = [_versions(lock) for lock in (old, new)]
+    keys = sorted({*sides[0], *sides[1]}, key=lambda k: (k[0] != "component", k))
+    changes = (Change(kind, name, sides[0].get((kind, name)), sides[1].get((kind, name))) for kind, name in keys)
+    return tuple(c for c in changes if c.old != c.new)
+
+
+def _versions(lock: Lock) -> dict[tuple[str, str], str]:
+    components = {("component", c.name): f"{c.version} from {c.provider}" for c in lock.components}
+    packages = _unique(("OS package", p.name, p.version, p.sha256) for p in lock.os.packages)
+    wheels = _unique(("wheel", w.project, w.version, w.sha256) for w in (lock.wheels.files if lock.wheels else ()))
+    return {**components, **packages, **wheels}
+
+
+def _unique(rows: Iterable[tuple[str, str, str, str]]) -> dict[tuple[str, str], str]:
+    """The version, with the hash's first digits: the same version with other bytes is a change too."""
+    return {(kind, name): f"{version} [{sha256[:8]}]" for kind, name, version, sha256 in rows}

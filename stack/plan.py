@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stack.catalogue import Catalogue, Container, Native, Recipe
+from stack.catalogue import Catalogue, Container, Native, Recipe, Vendor
 from stack.document import did_you_mean
 from stack.environment import Environment
 from stack.errors import Fault, Faults, StackError
@@ -48,6 +48,8 @@ class Plan:
     target: Target
     container: Container
     choices: tuple[Choice, ...]
+    recipes: Mapping[str, Recipe]
+    vendor: Vendor | None
 
     @property
     def cell(self) -> str:
@@ -67,15 +69,25 @@ def make(profile: Profile, environment: Environment, target: Target, catalogue: 
     """Choose a provider for every component. Raises `StackError` with every component that nobody can supply."""
     faults = Faults()
     wanted = _components(profile, environment, catalogue, faults)
-    choices = [c for name, why in wanted.items() if (c := _choose(name, why, profile, environment, target, catalogue, faults))]
+    choices = [
+        c for name, why in wanted.items() if (c := _choose(name, why, profile, environment, target, catalogue, faults))
+    ]
     _needs(choices, catalogue, faults)
     faults.raise_if_any()
-    return Plan(environment, profile, target, catalogue.containers[profile.image], tuple(choices))
+    return Plan(
+        environment,
+        profile,
+        target,
+        catalogue.containers[profile.image],
+        tuple(choices),
+        {c.component: catalogue.recipes[c.component] for c in choices},
+        catalogue.hardware.vendors[target.vendor] if target.accelerator else None,
+    )
 
 
 def _components(profile: Profile, environment: Environment, catalogue: Catalogue, faults: Faults) -> dict[str, str]:
     """Component -> why it is in the plan."""
-    wanted = {name: f"{environment.name} lists it" for name in environment.components}
+    wanted = dict.fromkeys(environment.components, f"{environment.name} lists it")
     for role in environment.roles:
         listed = [n for n in environment.components if n in catalogue.recipes and catalogue.recipes[n].role == role]
         if listed:
@@ -100,14 +112,26 @@ def _components(profile: Profile, environment: Environment, catalogue: Catalogue
 
 
 def _choose(
-    name: str, why: str, profile: Profile, environment: Environment, target: Target, catalogue: Catalogue, faults: Faults
+    name: str,
+    why: str,
+    profile: Profile,
+    environment: Environment,
+    target: Target,
+    catalogue: Catalogue,
+    faults: Faults,
 ) -> Choice | None:
     recipe = catalogue.recipes[name]
     wish = profile.components.get(name)
     order = (wish.provider,) if wish and wish.provider else profile.providers or catalogue.defaults.providers
     said = f"profile {profile.name} asks for it" if wish and wish.provider else f"first of {', '.join(order)} that can"
-    wants = [v for v in (environment.components[name].version if name in environment.components else None,
-                         wish.version if wish else None) if v]  # fmt: skip
+    wants = [
+        v
+        for v in (
+            environment.components[name].version if name in environment.components else None,
+            wish.version if wish else None,
+        )
+        if v
+    ]
     chosen: Choice | None = None
     rejected: list[Rejection] = []
     for provider in dict.fromkeys((*order, *catalogue.defaults.providers)):
@@ -155,8 +179,17 @@ def _os(recipe: Recipe, _profile: Profile, target: Target) -> Choice | str:
         if target.vendor not in found.accelerators:
             return f"{target.os.title} has no build of it for {target.vendor}"
         native = found.accelerators[target.vendor]
-    return Choice(recipe.name, "os", native.version, "", recipe.role, native.spec or recipe.name, native.packages,
-                  native.version_of or native.packages[0], native.components)  # fmt: skip
+    return Choice(
+        recipe.name,
+        "os",
+        native.version,
+        "",
+        recipe.role,
+        native.spec or recipe.name,
+        native.packages,
+        native.version_of or native.packages[0],
+        native.components,
+    )
 
 
 def _wheel(recipe: Recipe, _profile: Profile, target: Target) -> Choice | str:
@@ -164,15 +197,24 @@ def _wheel(recipe: Recipe, _profile: Profile, target: Target) -> Choice | str:
     assert wheel is not None  # noqa: S101 - `_offer` looked
     if recipe.accelerated and target.vendor not in wheel.vendors:
         return f"the wheels of {wheel.project} do not reach {target.vendor}"
-    return Choice(recipe.name, "wheel", wheel.version or "", "", recipe.role, project=wheel.project,
-                  spec=recipe.providers.source.spec if recipe.providers.source else "")  # fmt: skip
+    return Choice(
+        recipe.name,
+        "wheel",
+        wheel.version or "",
+        "",
+        recipe.role,
+        project=wheel.project,
+        spec=recipe.providers.source.spec if recipe.providers.source else "",
+    )
 
 
 def _site(recipe: Recipe, profile: Profile, _target: Target) -> Choice | str:
     brought, provider = profile.site.get(recipe.name), recipe.providers.site
     if brought is None or provider is None:
         return f"profile {profile.name} brings none (site: {recipe.name}: ...)"
-    return Choice(recipe.name, "site", brought.version, "", recipe.role, brought.spec or provider.spec, prefix=brought.prefix)
+    return Choice(
+        recipe.name, "site", brought.version, "", recipe.role, brought.spec or provider.spec, prefix=brought.prefix
+    )
 
 
 def _source(recipe: Recipe, _profile: Profile, target: Target) -> Choice | str:

@@ -6,12 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from stack.words import AbsolutePath, Line, Model, Name, Spec, Url, Version
+from stack.words import AbsolutePath, Line, Means, Model, Name, SchemaVersion, Spec, Url, Version
 
 Provider = Literal["source", "os", "wheel", "site"]
 PROVIDERS: tuple[Provider, ...] = ("source", "os", "wheel", "site")
 
-Microarchitecture = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$|^host-level$", max_length=40)]
+Microarchitecture = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9_.-]*$", max_length=40),
+    Means("a microarchitecture that archspec knows, 'host' or 'host-level'"),
+]
 
 
 class Cpu(Model):
@@ -65,15 +69,15 @@ class Scheduler(Model):
 class Profile(Model):
     """One system of one site."""
 
-    schema_version: Literal[1] = Field(alias="schema", description="version of this format")
+    schema_version: SchemaVersion = Field(alias="schema", description="version of this format")
     name: Name
     description: Line
-    os: Name = Field("host", description="what the machine runs, `debian-12` for example, or `host`")
+    os: Name = Field("host", description="what the machine runs, `debian-13` for example, or `host`")
     image: Name = Field("debian-13", description="operating system inside images: a name in `containers/`")
     partitions: dict[Name, Partition] = Field(min_length=1)
     roles: dict[Name, Name] = Field({}, description="role -> component, for example `mpi: openmpi`")
     providers: tuple[Provider, ...] = Field((), description="order of preference; `defaults.yaml` has the default")
-    components: dict[Name, Wish] = {}
+    components: dict[Name, Wish] = Field({}, description="component -> what the site wishes")
     site: dict[Name, Site] = Field({}, description="component -> what the machine brings")
     mirrors: dict[Name, Url] = Field({}, description="archive -> URL; otherwise the machine's own apt settings")
     scheduler: Scheduler = Scheduler()

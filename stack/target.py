@@ -59,7 +59,9 @@ def resolve(profile: Profile, partition: str, catalogue: Catalogue, facts: HostF
     system = catalogue.systems[container.os]
     microarchitecture, family = _cpu(part.cpu.microarchitecture, facts)
     if family not in system.architectures:
-        raise bad_input(f"{system.title} has no packages for {family}", remedy=did_you_mean(family, system.architectures))
+        raise bad_input(
+            f"{system.title} has no packages for {family}", remedy=did_you_mean(family, system.architectures)
+        )
     name = _accelerator_name(part, catalogue, facts)
     if name is not None and name not in catalogue.hardware.accelerators:
         raise bad_input(f"unknown accelerator {name!r}", remedy=did_you_mean(name, catalogue.hardware.accelerators))
@@ -69,7 +71,9 @@ def resolve(profile: Profile, partition: str, catalogue: Catalogue, facts: HostF
 
 def _partition(profile: Profile, partition: str) -> Partition:
     if partition not in profile.partitions:
-        raise bad_input(f"profile {profile.name} has no partition {partition!r}", remedy=did_you_mean(partition, profile.partitions))
+        raise bad_input(
+            f"profile {profile.name} has no partition {partition!r}", remedy=did_you_mean(partition, profile.partitions)
+        )
     return profile.partitions[partition]
 
 
@@ -95,7 +99,11 @@ def _cpu(wanted: str, facts: HostFacts) -> tuple[str, str]:
 def found_accelerators(catalogue: Catalogue, facts: HostFacts) -> tuple[list[str], list[str]]:
     """Model names of what was found, and the `vendor:device` ids of a known vendor's devices that no entry names."""
     vendors = {v.pci: name for name, v in catalogue.hardware.vendors.items()}
-    models = {(catalogue.hardware.vendors[a.vendor].pci, d): n for n, a in catalogue.hardware.accelerators.items() for d in a.pci}
+    models = {
+        (catalogue.hardware.vendors[a.vendor].pci, d): n
+        for n, a in catalogue.hardware.accelerators.items()
+        for d in a.pci
+    }
     known = [models[pair] for pair in facts.accelerators if pair in models]
     unknown = [":".join(pair) for pair in facts.accelerators if pair not in models and pair[0] in vendors]
     return known, unknown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from stack.words import Digest, Model
 
@@ -12,15 +12,19 @@ from stack.words import Digest, Model
 class Metric(Model):
     """One number a check measured. `bound` is the largest accepted value, None when nothing is demanded of it."""
 
+    # A broken library gives infinities and not-a-number: they are answers, and go through JSON as such.
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
     name: str
     value: float
     bound: float | None = None
     unit: str = ""
+    origin: str = Field("", description="where the bound comes from")
 
     @property
     def ok(self) -> bool:
         """Whether the value is within its bound; not-a-number never is."""
-        return self.bound is None or self.value <= self.bound
+        return self.value == self.value and (self.bound is None or self.value <= self.bound)
 
 
 class Check(Model):
@@ -52,5 +56,6 @@ class Verdict(Model):
 
     @property
     def passed(self) -> bool:
-        """No check failed, and at least one ran."""
-        return any(c.result == "pass" for c in self.checks) and all(c.result != "fail" for c in self.checks)
+        """No check failed, no number is out of its bound, and at least one check ran."""
+        failed = any(c.result == "fail" or not all(m.ok for m in c.metrics) for c in self.checks)
+        return not failed and any(c.result == "pass" for c in self.checks)

@@ -3,15 +3,32 @@ everything else (`Line`) is escaped by whoever renders it."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, StringConstraints
+
+# Control characters, line separators other than the newline, and what reorders text on a screen.
+HIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a constrained string may be, in words that follow "should be": for messages, and for editors."""
+
+    text: str
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Pydantic's hook: the words become the description, unless the field has its own."""
+        made = handler(core)
+        made.setdefault("description", self.text)
+        return made
 
 
 def _no_control(text: str) -> str:
-    if any(ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-           for c in text):
-        raise ValueError("holds a control character")
+    if HIDDEN.search(text):
+        raise ValueError("holds a control character or a line break")
     return text
 
 
@@ -21,26 +38,63 @@ def _no_climb(text: str) -> str:
     return text
 
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*([._-][a-z0-9]+)*$", max_length=64)]
+Name = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9]*([._-][a-z0-9]+)*$", max_length=64),
+    Means("a lower-case word such as 'my-name2' (letters and digits joined by '-', '_' or '.'; at most 64 characters)"),
+]
 """A lower-case word: component, profile, accelerator model ..."""
 
-Package = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$", max_length=128)]
+Package = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$", max_length=128),
+    Means("the name of a distribution's package (lower-case letters, digits, '+', '-' and '.')"),
+]
 """A package of a distribution (Debian policy 5.6.1)."""
 
-Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~:_-]*$", max_length=64)]
+Version = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~:_-]*$", max_length=64),
+    Means("a version such as '2.6.1' (letters, digits, '.', '+', '-', '_', '~' and ':'; at most 64 characters)"),
+]
 
-Line = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_no_control)]
+LINE = Means("one line of text (1 to 500 characters)")
+Line = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_no_control), LINE]
 """One line of free text."""
 
-Url = Annotated[str, StringConstraints(pattern=r"^(https?|file|oras|docker|git|ssh)://[A-Za-z0-9._~:/?#@!$&()*+,;=%\[\]-]+$",
-                                       max_length=500)]
+Url = Annotated[
+    str,
+    StringConstraints(pattern=r"^(https?|file|oras|docker|git|ssh)://[A-Za-z0-9._~:/?#@+,=%-]+$", max_length=500),
+    Means("a URL such as 'https://host/path' (http, https, file, oras, docker, git or ssh)"),
+]
 
-AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._+/-]*$", max_length=300), AfterValidator(_no_climb)]
+AbsolutePath = Annotated[
+    str,
+    StringConstraints(pattern=r"^/[A-Za-z0-9._+/-]*$", max_length=300),
+    AfterValidator(_no_climb),
+    Means("an absolute path (letters, digits, '.', '_', '+', '-' and '/')"),
+]
 
-Spec = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9@:=%~+^_., {}/-]+$", max_length=300)]
+Spec = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([A-Za-z0-9@:=%~+^_.,/]|\{arch\})([A-Za-z0-9@:=%~+^_., /-]|\{arch\})*$", max_length=300
+    ),
+    Means("a Spack spec or a part of one, where '{arch}' may stand for the accelerator's architecture"),
+]
 """A Spack spec, or a part of one; `{arch}` stands for the accelerator's architecture."""
 
-Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Means("a SHA-256 of 64 hex digits")]
+
+
+def _whole(value: object) -> object:
+    if type(value) is not int:  # to Python, true and 1.0 equal 1
+        raise ValueError("is not a whole number")
+    return value
+
+
+SchemaVersion = Annotated[Literal[1], BeforeValidator(_whole)]
+"""Version of a document's format; every model has it under the key `schema`."""
 
 
 class Model(BaseModel):

@@ -18,8 +18,14 @@ def facts(sys: Path = Path("/sys")) -> HostFacts:
     release = _os_release()
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     name = "-".join(v for v in (release.get("ID", ""), release.get("VERSION_ID", "")) if v)
-    return HostFacts(name, release.get("PRETTY_NAME", ""), str(archspec.cpu.host()), len(os.sched_getaffinity(0)),
-                     round(pages / 2**30, 1), accelerators(sys))  # fmt: skip
+    return HostFacts(
+        name,
+        release.get("PRETTY_NAME", ""),
+        str(archspec.cpu.host()),
+        len(os.sched_getaffinity(0)),
+        round(pages / 2**30, 1),
+        accelerators(sys),
+    )
 
 
 def _os_release() -> dict[str, str]:

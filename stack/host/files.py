@@ -24,12 +24,16 @@ def read_text(path: Path, limit: int) -> str:
     except OSError as error:
         raise bad_input(f"cannot be read: {error.strerror}", where) from None
     if len(raw) > limit:
-        raise bad_input(f"larger than {limit >> 20} MiB", where, "a document is a short text written by hand")
+        raise bad_input(
+            f"larger than {limit >> 10} KiB", Position(str(path), 1, 1), "a document is a short text written by hand"
+        )
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise bad_input("not UTF-8 text", Position(str(path), line, 1), "save it as UTF-8") from None
+        before = raw[: error.start].decode("utf-8").split("\n")
+        raise bad_input(
+            "not UTF-8 text", Position(str(path), len(before), len(before[-1]) + 1), "save it as UTF-8"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -40,7 +44,9 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(_existing(path)).free
-            raise host_lacks(f"{path}: the disk is full ({free >> 20} MiB free)", "free some space and run the same command again") from None
+            raise host_lacks(
+                f"{path}: the disk is full ({free >> 20} MiB free)", "free some space and run the same command again"
+            ) from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise host_lacks(f"{path}: {error.strerror}", "choose a folder you may write, with --build-dir") from None
         raise
@@ -127,7 +133,9 @@ def exclusive(folder: Path, waiting: Callable[[str], None], *, wait: bool = True
             handle.seek(0)
             holder = handle.read().strip() or "another process"
             if not wait:
-                raise StackError([Fault(f"{folder} is in use by {holder}", None, "wait for it to end")], ExitCode.HOST) from None
+                raise StackError(
+                    [Fault(f"{folder} is in use by {holder}", None, "wait for it to end")], ExitCode.HOST
+                ) from None
             waiting(holder)
             fcntl.flock(handle, fcntl.LOCK_EX)
         handle.seek(0)

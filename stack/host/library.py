@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 from stack import catalogue as cat
 from stack.catalogue import Catalogue
-from stack.document import MAX_BYTES, Document, did_you_mean, read
+from stack.document import MAX_BYTES, Document, did_you_mean, parse, validate
 from stack.environment import Environment
 from stack.errors import Faults, Position, StackError, bad_input
 from stack.host.files import read_text
@@ -25,7 +26,9 @@ M = TypeVar("M", bound=Model)
 def shipped() -> Path:
     """The folder that holds `profiles/`, `recipes/` ...: the checkout, or the installed package's share."""
     checkout = PACKAGE.parent
-    return checkout if (checkout / "profiles").is_dir() and (checkout / "pyproject.toml").is_file() else PACKAGE / "share"
+    return (
+        checkout if (checkout / "profiles").is_dir() and (checkout / "pyproject.toml").is_file() else PACKAGE / "share"
+    )
 
 
 def roots(option: Path | None) -> tuple[Path, ...]:
@@ -34,7 +37,10 @@ def roots(option: Path | None) -> tuple[Path, ...]:
     if chosen is None:
         return (shipped(),)
     if not chosen.is_dir():
-        raise bad_input(f"{chosen} is not a folder", remedy="--root and SOVSTACK_ROOT name a folder that holds profiles/ or recipes/")
+        raise bad_input(
+            f"{chosen} is not a folder",
+            remedy="--root and SOVSTACK_ROOT name a folder that holds profiles/ or recipes/",
+        )
     return (chosen.resolve(), shipped())
 
 
@@ -52,17 +58,25 @@ class Library:
         return dict(sorted(found.items()))
 
     def load(self, path: Path, model: type[M], faults: Faults) -> tuple[Document, M] | None:
-        """One document; its `name`, where it has one, must be its file's."""
+        """One document and its model; None when there was a fault."""
+        before = len(faults.found)
+        document = self.document(path, faults)
+        made = validate(document, model, faults) if document else None
+        return (document, made) if document and made is not None and len(faults.found) == before else None
+
+    def document(self, path: Path, faults: Faults) -> Document | None:
+        """One document as plain data, whatever its model; its `name`, where it has one, must be its file's."""
         try:
             text = read_text(path, MAX_BYTES)
         except StackError as error:
-            faults.found.extend(error.faults)
+            faults.found.extend(replace(f, where=replace(f.where, file=shown(path))) for f in error.faults if f.where)
             return None
-        made = read(text, shown(path), model, faults)
-        name = getattr(made[1], "name", None) if made else None
-        if made and name is not None and name != path.stem:
-            faults.add(f"the name {name!r} is not the file's", made[0].at(("name",)), f"call the file {name}.yaml or write name: {path.stem}")
-        return made
+        document = parse(text, shown(path), faults)
+        name = document.data.get("name") if document and isinstance(document.data, dict) else None
+        if document and isinstance(name, str) and name != path.stem and re.fullmatch("[a-z][a-z0-9._-]{0,63}", name):
+            remedy = f"call the file {name}.yaml or write name: {path.stem}"
+            faults.add(f"the name {name!r} is not the file's", document.at(("name",)), remedy)
+        return document
 
     def _all(self, paths: dict[str, Path], model: type[M], faults: Faults) -> Iterator[tuple[str, M]]:
         for name, path in paths.items():
@@ -95,7 +109,9 @@ class Library:
         if name in known:
             return known[name]
         kind = folder.removesuffix("s")
-        raise bad_input(f"no {kind} {name!r}", remedy=did_you_mean(name, known) or f"put one in {self.roots[0] / folder}/")
+        raise bad_input(
+            f"no {kind} {name!r}", remedy=did_you_mean(name, known) or f"put one in {self.roots[0] / folder}/"
+        )
 
     def profile(self, name: str) -> tuple[Document, Profile]:
         """A profile by name or path; raises with all its faults."""

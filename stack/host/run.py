@@ -27,8 +27,14 @@ class Result:
     tail: str
 
 
-def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: Path | None = None,
-        base_env: Mapping[str, str] | None = None) -> Result:  # fmt: skip
+def run(
+    command: Command,
+    sink: Sink | None = None,
+    *,
+    check: bool = True,
+    log: Path | None = None,
+    base_env: Mapping[str, str] | None = None,
+) -> Result:
     """Run to the end. Standard output and error are merged line by line into `sink` and `log`.
 
     With `check`, a non-zero status raises `StackError` with the purpose, the last lines and the log's place.
@@ -42,10 +48,22 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
         if out:
             out.write(f"$ {command}\n")
         try:
-            child = subprocess.Popen(command.argv, cwd=command.cwd, env=env, stdin=stdin, stdout=subprocess.PIPE,
-                                     stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)  # fmt: skip
+            child = subprocess.Popen(
+                command.argv,
+                cwd=command.cwd,
+                env=env,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread of ours holds a lock here
+            )
         except FileNotFoundError:
-            raise host_lacks(f"{command.argv[0]} is not installed (needed to {command.purpose})", "see `sovstack doctor`") from None
+            raise host_lacks(
+                f"{command.argv[0]} is not installed (needed to {command.purpose})", "see `sovstack doctor`"
+            ) from None
         except PermissionError as error:
             raise host_lacks(f"{command.argv[0]} may not be run: {error.strerror}", "see `sovstack doctor`") from None
         try:
@@ -67,8 +85,20 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
     return result
 
 
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this child when we are killed, so that nothing goes on writing behind a later run's back."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def failed(command: Command, result: Result, log: Path | None = None) -> StackError:
     """The error for a command that did not succeed."""
+    if "No space left on device" in result.tail:
+        return host_lacks(f"could not {command.purpose}: the disk is full", "free some space and run the same again")
     last = "\n".join("    " + line for line in result.tail.splitlines()[-12:])
     what = f"could not {command.purpose}: {Path(command.argv[0]).name} ended with status {result.returncode}\n{last}"
     return StackError([Fault(what, None, f"the whole output is in {log}" if log else "")], ExitCode.HOST)

@@ -1,0 +1,49 @@
+"""Compile and run one program per language, and compare what it prints with what was computed by hand."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from report import Report
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+# language, compilers (the first that is there), source, flags, what it prints
+PROGRAMS = (
+    ("C", ("gcc", "cc", "clang"), "hello.c", (), "hello C 5050"),
+    ("C++", ("g++", "c++", "clang++"), "hello.cpp", (), "hello C++ 5050 caught"),
+    ("Fortran", ("gfortran", "flang", "flang-new"), "hello.f90", (), "hello Fortran 5050"),
+    ("OpenMP", ("gcc", "cc", "clang"), "openmp.c", ("-fopenmp",), "hello OpenMP 5050 2"),
+)
+
+
+def attempt(language, compilers, source, flags, expected):
+    """What is wrong; empty when nothing is."""
+    compiler = next((c for c in compilers if shutil.which(c)), None)
+    if compiler is None:
+        return f"{language}: no compiler ({', '.join(compilers)})"
+    binary = os.path.join(os.getcwd(), source.replace(".", "_"))
+    for argv in ([compiler, "-O2", *flags, "-o", binary, os.path.join(HERE, source)], [binary]):
+        try:
+            ran = subprocess.run(
+                argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"{language}: {' '.join(argv)}: {error}"
+        if ran.returncode:
+            return f"{language}: {' '.join(argv)} ended with status {ran.returncode}: {ran.stderr.strip()[-400:]}"
+    said = " ".join(ran.stdout.split())
+    return "" if said == expected else f"{language}: {source} should print {expected!r}, it printed {said[:200]!r}"
+
+
+def main():
+    """All languages."""
+    report = Report()
+    wrong = [text for program in PROGRAMS if (text := attempt(*program))]
+    report.metric("failed_programs", len(wrong), "; ".join(wrong))
+    report.done()
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

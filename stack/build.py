@@ -1,0 +1,166 @@
+"""Ring 4. Lock -> root file system -> squashfs -> SIF, as commands. The same lock gives the same bytes of all three.
+
+The file system is squashed straight from mmdebstrap's tar, so ownership, times and order come from the tar alone and
+no privilege is needed; the SIF is put together with Apptainer's own `sif` verbs and its header's clock and random
+identity replaced by the lock's (see `docs/decisions/0002-reproducible-images.md`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from stack.artifact import Command, Tree, digest
+from stack.catalogue import Container
+from stack.errors import bad_input
+from stack.lock import Lock, OsPackage
+
+# Which number Apptainer's `sif add --partarch` gives an architecture (its own `--help`, 1.4).
+PARTITION_ARCHITECTURES: Mapping[str, str] = {"amd64": "2", "arm64": "4", "ppc64el": "6", "riscv64": "12"}
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Programs of the host, by absolute path, and the environment that Apptainer needs here."""
+
+    mmdebstrap: str
+    mksquashfs: str
+    apptainer: str
+    apptainer_env: Mapping[str, str]
+    namespace: tuple[str, ...] = ()  # a prefix that gives an ordinary user a range of user ids
+
+
+def packages_index(lock: Lock) -> str:
+    """A `Packages` index of exactly the locked files, for a repository made of them alone."""
+    return "\n".join(_stanza(p) for p in lock.os.packages)
+
+
+def _stanza(package: OsPackage) -> str:
+    fields = {
+        "Package": package.name,
+        "Version": package.version,
+        "Architecture": package.architecture,
+        "Maintainer": "the distribution",
+        "Description": package.source,
+        **package.control,
+        "Filename": f"./{package.sha256}.deb",
+        "Size": str(package.size),
+        "SHA256": package.sha256,
+    }
+    return "".join(f"{k}: {v.replace(chr(10), chr(10) + ' ')}\n" for k, v in fields.items())
+
+
+def base_files(container: Container) -> Tree:
+    """Files that mmdebstrap would otherwise copy from the building host or fill with its paths."""
+    return Tree.of(
+        {path.lstrip("/"): "".join(f"{line}\n" for line in lines) for path, lines in container.files.items()}
+    )
+
+
+def rootfs(lock: Lock, container: Container, tools: Tools, epoch: int, work: str, output: str) -> Command:
+    """Make the root file system's tar out of `work`/repo (the locked packages) and `work`/overlay.tar (our files)."""
+    names = ",".join(f"{p.name}={p.version}" for p in lock.os.packages if "Essential" not in p.control)
+    options = [f"--dpkgopt=path-exclude={path}" for path in container.exclude]
+    options += [f"--dpkgopt=path-include={path}" for path in container.include]
+    argv = (
+        *tools.namespace,
+        tools.mmdebstrap,
+        "--mode=root",
+        "--variant=essential",
+        f"--architectures={lock.os.architecture}",
+        "--format=tar",
+        '--aptopt=APT::Sandbox::User "root"',
+        # Losing power in the middle is no concern: an unfinished file system is never used.
+        "--dpkgopt=force-unsafe-io",
+        *options,
+        f"--include={names}",
+        "--customize-hook=tar-in overlay.tar /",
+        "",
+        output,
+        f"deb [trusted=yes] copy:{quote(work)}/repo ./",
+    )
+    env = {
+        "SOURCE_DATE_EPOCH": str(epoch),
+        "LC_ALL": "C.UTF-8",
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "TMPDIR": f"{work}/tmp",  # noqa: S108 - below our own folder
+    }
+    return Command(argv, "make the root file system", cwd=work, env=env)
+
+
+def squashfs(container: Container, tools: Tools, epoch: int, tar: str, output: str) -> Command:
+    """Compress the tar into a squashfs, zstd."""
+    level = str(container.compression_level)
+    argv = (
+        tools.mksquashfs,
+        "-",
+        output,
+        "-tar",
+        "-noappend",
+        "-no-progress",
+        "-comp",
+        "zstd",
+        "-Xcompression-level",
+        level,
+    )
+    return Command(argv, "compress the file system", env={"SOURCE_DATE_EPOCH": str(epoch)}, stdin=tar)
+
+
+def sif(lock: Lock, tools: Tools, definition: str, lock_file: str, squash: str, output: str) -> tuple[Command, ...]:
+    """Put definition, lock and file system into a new SIF."""
+    add = (tools.apptainer, "sif", "add")
+    tail = ("--groupid", "1")
+    purposes = "put the image together"
+    argvs = (
+        (tools.apptainer, "sif", "new", output),
+        (*add, "--datatype", "1", "--filename", "definition", *tail, output, definition),
+        (*add, "--datatype", "6", "--filename", "stack.lock.json", *tail, output, lock_file),
+        (*add, "--datatype", "4", "--parttype", "2", "--partfs", "1", "--partarch",
+         PARTITION_ARCHITECTURES[lock.os.architecture], "--filename", "rootfs", *tail, output, squash),
+    )  # fmt: skip
+    return tuple(Command(argv, purposes, env=dict(tools.apptainer_env)) for argv in argvs)
+
+
+def key(lock: Lock, container: Container, overlay_digest: str, epoch: int) -> str:
+    """Names the image that these inputs give; a built image with this key is not built again."""
+    return digest([lock.digest, container.model_dump(mode="json", by_alias=True), overlay_digest, epoch])
+
+
+# --- SIF header -------------------------------------------------------------------------------------------------
+# Layout: https://github.com/apptainer/sif (pkg/sif: `header` and `rawDescriptor`), little-endian, packed.
+_HEADER = struct.Struct("<32s10s3s3s16sqqqqqqqq")
+_DESCRIPTOR = struct.Struct("<i?IIIqqqqqqq128s384s")
+_LAUNCH = b"#!/usr/bin/env run-singularity\n"  # makes the file executable, as `apptainer build` does
+_DATA_TYPE = 0x4000
+SIF_HEAD_BYTES = 32768
+
+
+def steady_sif(head: bytes, identity: str, epoch: int) -> bytes:
+    """The first bytes of a SIF with its random id taken from `identity` and its times and owners made constant."""
+    fields = list(_HEADER.unpack_from(head))
+    if fields[1] != b"SIF_MAGIC\0":
+        raise bad_input("not a SIF file")
+    fields[0] = _LAUNCH
+    fields[4] = hashlib.sha256(identity.encode()).digest()[:16]
+    fields[5] = fields[6] = epoch
+    total, offset = fields[8], fields[9]
+    out = bytearray(head)
+    _HEADER.pack_into(out, 0, *fields)
+    for start in range(offset, offset + total * _DESCRIPTOR.size, _DESCRIPTOR.size):
+        row = list(_DESCRIPTOR.unpack_from(out, start))
+        if row[1]:
+            row[8:12] = [epoch, epoch, 0, 0]
+            _DESCRIPTOR.pack_into(out, start, *row)
+    return bytes(out)
+
+
+def objects(head: bytes) -> Iterator[tuple[int, str, int, int]]:
+    """(data type, name, offset, size) of every object of a SIF."""
+    fields: Sequence[int] = _HEADER.unpack_from(head)
+    for start in range(fields[9], fields[9] + fields[8] * _DESCRIPTOR.size, _DESCRIPTOR.size):
+        row = _DESCRIPTOR.unpack_from(head, start)
+        if row[1]:
+            yield row[0] - _DATA_TYPE, row[12].rstrip(b"\0").decode(), row[5], row[6]

@@ -1,0 +1,81 @@
+"""One cell as the user names it: documents found and read, the machine looked at, the plan made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stack import plan as planning
+from stack import target as targets
+from stack.catalogue import Catalogue
+from stack.check import check_environment, check_profile
+from stack.errors import Faults
+from stack.host import detect, doctor
+from stack.host.library import Library
+from stack.plan import Plan
+from stack.target import HostFacts
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A plan with everything needed to act on it. `documents`: kind -> digest of the document's content."""
+
+    plan: Plan
+    catalogue: Catalogue
+    facts: HostFacts
+    documents: Mapping[str, str]
+    build_dir: Path
+    notices: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Everything made of the cell is in here."""
+        return self.build_dir / self.plan.cell
+
+    @property
+    def lock_path(self) -> Path:
+        """The cell's lock."""
+        return self.folder / "stack.lock.json"
+
+    @property
+    def name(self) -> str:
+        """The environment's name: the image's and the module's too."""
+        return self.plan.environment.name
+
+
+def open_cell(library: Library, profile: str, environment: str | None, partition: str | None, build_dir: Path) -> Cell:
+    """Read, check and plan. Raises with every fault of both documents."""
+    catalogue = library.catalogue
+    profile_document, site = library.profile(profile)
+    environment_document, wanted = library.environment(environment or catalogue.defaults.environment)
+    faults = Faults()
+    check_profile(profile_document, catalogue, faults)
+    check_environment(environment_document, catalogue, faults)
+    faults.raise_if_any()
+    facts = detect.facts()
+    target = targets.resolve(site, partition or next(iter(site.partitions)), catalogue, facts)
+    plan = planning.make(site, wanted, target, catalogue)
+    documents = {"profile": profile_document.digest, "environment": environment_document.digest}
+    return Cell(plan, catalogue, facts, documents, build_dir.resolve(), _notices(plan, catalogue, facts))
+
+
+def examine(library: Library, profile: str, build_dir: Path) -> tuple[list[dict[str, str]], str, bool]:
+    """What `doctor` says of this machine for a profile's images: rows, text, and whether a build can run."""
+    cell = open_cell(library, profile, None, None, build_dir)
+    findings = doctor.examine(cell.build_dir, system=cell.plan.target.os)
+    rows = [asdict(f) for f in findings]
+    lines = [
+        f"{f.state:9} {f.what:20} {f.detail}{f'  -> {f.remedy}' if f.stops and f.remedy else ''}" for f in findings
+    ]
+    packages = doctor.missing_packages(findings)
+    lines += ["", f"as root: {doctor.apt_line(packages)}"] if packages else []
+    return rows, "\n".join(lines), not any(f.stops for f in findings)
+
+
+def _notices(plan: Plan, catalogue: Catalogue, facts: HostFacts) -> tuple[str, ...]:
+    part = plan.profile.partitions[plan.target.partition]
+    if part.accelerators != "host":
+        return ()
+    _known, unknown = targets.found_accelerators(catalogue, facts)
+    return tuple(f"the accelerator {device} is not in hardware.yaml and is left out" for device in unknown)

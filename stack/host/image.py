@@ -1,0 +1,237 @@
+"""The build of one image: download what the lock names, make the file system, the squashfs and the SIF. Resumable."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from stack import build
+from stack.artifact import Command, Tree, canonical_json, digest
+from stack.build import Tools
+from stack.catalogue import Container
+from stack.errors import host_lacks
+from stack.host import files
+from stack.host.run import Sink, run
+from stack.lock import Lock
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Image:
+    """A finished SIF. `sha256` is the file's, `squashfs` its file system's; `key` names what it was built from."""
+
+    path: Path
+    key: str
+    sha256: str
+    squashfs: str
+    size: int
+    lock: str
+    tools: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a build needs: inputs, tools and where to write."""
+
+    lock: Lock
+    container: Container
+    overlay: Tree
+    definition: str
+    tools: Tools
+    versions: Mapping[str, str]
+    epoch: int
+    folder: Path
+    name: str
+    fetch: Callable[[], Mapping[str, Path]]  # SHA-256 -> path of every locked package file
+    wheels: Callable[[Path], None] | None = None  # unpacks the locked wheels into a folder
+
+    @property
+    def key(self) -> str:
+        """Digest of everything that decides the image's bytes."""
+        return build.key(self.lock, self.container, digest([self.overlay.digest, self.definition]), self.epoch)
+
+    @property
+    def sif(self) -> Path:
+        """Where the image is put."""
+        return self.folder / f"{self.name}.sif"
+
+    @property
+    def log(self) -> Path:
+        """Everything the tools printed."""
+        return self.folder / "build.log"
+
+
+def finished(job: Job) -> Image | None:
+    """The image of an earlier run, when it was built from the same inputs and is whole."""
+    found = present(job.folder, job.name)
+    return found if found and found.key == job.key else None
+
+
+def present(folder: Path, name: str) -> Image | None:
+    """The image that stands in a cell's folder, whatever it was built from, when it is whole."""
+    record, sif = _record(folder / "image.json"), folder / f"{name}.sif"
+    if record is None or not sif.is_file() or sif.stat().st_size != record.get("size"):
+        return None
+    return Image(**{**record, "path": sif}) if files.sha256(sif) == record.get("sha256") else None
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    try:
+        made = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return made if isinstance(made, dict) else None
+
+
+def commands(job: Job) -> tuple[Command, ...]:
+    """Everything that is run, in order."""
+    work = job.folder / "work"
+    tar, squash = job.folder / "rootfs.tar", job.folder / "rootfs.squashfs"
+    return (
+        build.rootfs(job.lock, job.container, job.tools, job.epoch, str(work), str(tar)),
+        build.squashfs(job.container, job.tools, job.epoch, str(tar), str(squash)),
+        *build.sif(job.lock, job.tools, str(work / "definition"), str(work / "lock"), str(squash), str(job.sif)),
+    )
+
+
+def make_rootfs(job: Job, sink: Sink) -> bool:
+    """Make `rootfs.tar`; False when an interrupted run had already made it. Call while holding the folder's lock."""
+    tar, squash = job.folder / "rootfs.tar", job.folder / "rootfs.squashfs"
+    if _has(squash, job.key) or _has(tar, job.key):
+        return False
+    work = _fresh(job.folder / "work")
+    _room(job)
+    sink("fetching packages")
+    packages = job.fetch()
+    repo = _fresh(work / "repo")
+    for sha256, path in packages.items():
+        (repo / f"{sha256}.deb").symlink_to(path)
+    (repo / "Packages").write_text(build.packages_index(job.lock))
+    (work / "tmp").mkdir()
+    write_tar(work / "overlay.tar", job.overlay | build.base_files(job.container), job.epoch, _unpacked(job, work))
+    with files.beside(tar) as partial:
+        run(build.rootfs(job.lock, job.container, job.tools, job.epoch, str(work), str(partial)), sink, log=job.log)
+    _mark(tar, job.key)
+    return True
+
+
+def _unpacked(job: Job, work: Path) -> Path | None:
+    if job.wheels is None:
+        return None
+    folder = _fresh(work / "wheels")
+    job.wheels(folder)
+    return folder
+
+
+def make_squashfs(job: Job, sink: Sink) -> bool:
+    """Compress the tar; False when an interrupted run had already done it."""
+    tar, squash = job.folder / "rootfs.tar", job.folder / "rootfs.squashfs"
+    if _has(squash, job.key):
+        return False
+    with files.beside(squash) as partial:
+        run(build.squashfs(job.container, job.tools, job.epoch, str(tar), str(partial)), sink, log=job.log)
+    _mark(squash, job.key)
+    _drop(tar)
+    return True
+
+
+def make_sif(job: Job, sink: Sink) -> Image:
+    """Put the SIF together and record it."""
+    squash = job.folder / "rootfs.squashfs"
+    work = _fresh(job.folder / "work")
+    (work / "definition").write_text(job.definition)
+    (work / "lock").write_text(job.lock.text())
+    squash_digest = files.sha256(squash)
+    with files.beside(job.sif) as partial:
+        for command in build.sif(
+            job.lock, job.tools, str(work / "definition"), str(work / "lock"), str(squash), str(partial)
+        ):
+            run(command, sink, log=job.log)
+        with partial.open("r+b") as handle:
+            head = handle.read(build.SIF_HEAD_BYTES)
+            handle.seek(0)
+            handle.write(build.steady_sif(head, job.key + squash_digest, job.epoch))
+        partial.chmod(0o755)
+        sha256, size = files.sha256(partial), partial.stat().st_size
+    image = Image(job.sif, job.key, sha256, squash_digest, size, job.lock.digest, dict(job.versions))
+    record = {k: v for k, v in asdict(image).items() if k != "path"}
+    files.write_text(job.folder / "image.json", canonical_json(record))
+    _drop(squash)
+    shutil.rmtree(work)
+    return image
+
+
+def write_tar(path: Path, tree: Tree, epoch: int, folder: Path | None = None) -> None:
+    """A tar of a tree (and of a folder's content), owned by root, with constant times, in sorted order."""
+    entries: dict[str, tarfile.TarInfo] = {}
+    data: dict[str, bytes] = {}
+    for name, file in tree:
+        _parents(entries, name)
+        entries[name], data[name] = _info(name, 0o755 if file.executable else 0o644), file.text.encode()
+    for found in sorted(folder.rglob("*")) if folder else ():
+        name = str(found.relative_to(folder)) if folder else ""
+        _parents(entries, name)
+        if found.is_file():
+            entries[name] = _info(name, 0o755 if found.stat().st_mode & 0o100 else 0o644)
+            data[name] = found.read_bytes()
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for name, info in sorted(entries.items()):
+            info.mtime = epoch
+            info.size = len(data.get(name, b""))
+            tar.addfile(info, io.BytesIO(data.get(name, b"")))
+
+
+def _parents(entries: dict[str, tarfile.TarInfo], name: str) -> None:
+    for parent in PurePosixPath(name).parents:
+        if str(parent) != "." and str(parent) not in entries:
+            entries[str(parent)] = _info(str(parent), 0o755)
+            entries[str(parent)].type = tarfile.DIRTYPE
+
+
+def _info(name: str, mode: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.mode, info.uname, info.gname = mode, "root", "root"
+    return info
+
+
+def _room(job: Job) -> None:
+    """Stop before the work when the disk cannot hold it: the tree, its tar, the squashfs and the SIF."""
+    installed = sum(int(p.control.get("Installed-Size", "0")) for p in job.lock.os.packages) * 1024
+    fetched = sum(p.size for p in job.lock.os.packages)
+    need, free = 2 * installed + 3 * fetched, shutil.disk_usage(job.folder).free
+    if free < need:
+        remedy = "free some space, or choose another folder with --build-dir"
+        raise host_lacks(f"{job.folder}: the build needs {need // MIB} MiB and {free // MIB} MiB are free", remedy)
+
+
+def _fresh(folder: Path) -> Path:
+    with files.disk_errors(folder):
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+    return folder
+
+
+def _marker(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _mark(path: Path, key: str) -> None:
+    files.write_text(_marker(path), canonical_json({"key": key, "size": path.stat().st_size}))
+
+
+def _has(path: Path, key: str) -> bool:
+    record = _record(_marker(path))
+    return bool(record and path.is_file() and record == {"key": key, "size": path.stat().st_size})
+
+
+def _drop(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    _marker(path).unlink(missing_ok=True)

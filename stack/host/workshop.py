@@ -1,0 +1,281 @@
+"""The stages of one cell, in the order `up` runs them. Each can be taken up again; all write beside, then move."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import __version__, build, report
+from stack import lock as locks
+from stack.artifact import Command, Tree
+from stack.errors import StackError, bad_input, host_lacks
+from stack.host import apptainer, checks, clock, doctor, files, image, locking, pip, versions
+from stack.host.cells import Cell
+from stack.host.image import Image, Job
+from stack.host.library import shown
+from stack.host.progress import Progress
+from stack.lock import Change, Lock
+from stack.render import apptainer as render_apptainer
+from stack.render import modules as render_modules
+from stack.render import reframe as render_reframe
+from stack.render import spack as render_spack
+from stack.verdict import Verdict
+
+# A namespace of its own ends every process of a build with it, also when we are killed.
+_ROOT = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
+_USER = ("unshare", "--user", "--map-root-user", "--map-auto", "--mount", "--pid", "--fork", "--kill-child")
+
+
+@dataclass(frozen=True)
+class Written:
+    """The report as it was written. `paths`: what -> where, as a user would type it."""
+
+    json: str
+    paths: Mapping[str, str]
+    reused: bool
+
+
+class Workshop:
+    """Acts on one cell while holding its lock; `dry` prints the commands instead."""
+
+    def __init__(self, cell: Cell, progress: Progress, *, dry: bool = False, wait: bool = True) -> None:
+        self.cell, self.progress, self.dry, self.wait = cell, progress, dry, wait
+        self._open = contextlib.ExitStack()
+        self._lock: Lock | None = None
+        self._image: Image | None = None
+        self._verdict: Verdict | None = None
+        self._changes: tuple[Change, ...] = ()
+        self._reused = False
+        self._reports = False
+
+    def __enter__(self) -> Workshop:
+        if not self.dry:
+            self._open.enter_context(files.exclusive(self.cell.folder, self._waiting, wait=self.wait))
+            files.clean_partials(self.cell.folder)
+        for notice in self.cell.notices:
+            self.progress.note(notice)
+        return self
+
+    def _waiting(self, holder: str) -> None:
+        self.progress.note(f"waiting for {holder}, which works on {self.cell.plan.cell}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        if self._reports and isinstance(error, StackError):
+            with contextlib.suppress(StackError, OSError):
+                self.report()
+        self._open.close()
+
+    def _print(self, command: Command) -> None:
+        print(command)  # noqa: T201 - the answer of --dry-run
+
+    # --- tools ---
+
+    def tools(self) -> build.Tools:
+        """Find, or as far as this user may, install what a build needs."""
+        self._refuse_foreign()
+        if self.dry:
+            return self._tools(apptainer.find())
+        with self.progress.stage("tools"):
+            doctor.ensure(self.progress.line, self.cell.build_dir, system=self.cell.plan.target.os)
+            mirrors = self.cell.plan.profile.mirrors
+            return self._tools(apptainer.find() or apptainer.install(self.progress.line, mirrors))
+
+    def _tools(self, found: Path | None) -> build.Tools:
+        names = {name: apptainer.tool(name) or name for name in ("mmdebstrap", "mksquashfs")}
+        namespace = _ROOT if os.geteuid() == 0 else _USER
+        return build.Tools(
+            names["mmdebstrap"], names["mksquashfs"], str(found or "apptainer"), apptainer.environment(), namespace
+        )
+
+    def _refuse_foreign(self) -> None:
+        import archspec.cpu
+
+        here, there = str(archspec.cpu.host().family), self.cell.plan.target.family
+        if here != there:
+            what = f"{self.cell.plan.target.name} is for {there}, and this machine is {here}"
+            raise host_lacks(what, f"build it on a {there} machine")
+
+    # --- lock ---
+
+    def stale(self) -> tuple[str, ...]:
+        """Why the lock is not current; nothing is fetched."""
+        return locking.stale(self.cell)
+
+    def locked(self, *, strict: bool) -> tuple[Lock | None, tuple[Change, ...]]:
+        """The cell's lock: made anew when an input or the mirror changed, unless `strict`."""
+        if strict:
+            self._lock = locking.strict(self.cell)
+            self.progress.reused("lock", f"{self._lock.digest[:12]}, as it is")
+        elif self.dry:
+            for command in locking.commands(self.cell):
+                self._print(command)
+            self._lock = locking.read(self.cell)
+        else:
+            self._relock()
+        return self._lock, self._changes
+
+    def _relock(self) -> None:
+        with self.progress.stage("lock"):
+            private = locking.open_apt(self.cell, self.progress.line)
+            private.update(self.progress.line)
+            mark = locking.fingerprint(self.cell, private)
+            self._lock = locking.reusable(self.cell, mark)
+            if self._lock is None:
+                former = locking.former(self.cell)
+                self._lock = locking.resolve(self.cell, private, self.progress.line)
+                locking.keep(self.cell, self._lock, mark)
+                self._changes = locks.difference(former, self._lock) if former else ()
+        for change in self._changes:
+            self.progress.note(str(change))
+
+    # --- render ---
+
+    def rendered(self) -> Tree:
+        """Everything that is rendered of the plan and its lock, below the build folder."""
+        plan, lock = self.cell.plan, self._lock or locking.read(self.cell)
+        found = str(apptainer.find() or "apptainer")
+        sif = f"{self.cell.name}.sif"
+        inside = (
+            render_spack.environment(plan, lock)
+            | render_apptainer.definition(plan, lock)
+            | render_reframe.settings(plan, self.cell.facts)
+        )
+        return inside.under(plan.cell) | render_modules.tree(plan, lock, sif, found, apptainer.environment())
+
+    def render(self) -> None:
+        """Write what is rendered."""
+        if self.dry:
+            return
+        with self.progress.stage("render"):
+            files.write_tree(self.cell.build_dir, self.rendered())
+
+    # --- image ---
+
+    def _job(self, lock: Lock, tools: build.Tools) -> Job:
+        plan = self.cell.plan
+        definition = next(file.text for _path, file in render_apptainer.definition(plan, lock))
+        return Job(
+            lock=lock,
+            container=plan.container,
+            overlay=render_apptainer.metadata(plan, lock),
+            definition=definition,
+            tools=tools,
+            versions={} if self.dry else versions.tools(tools),
+            epoch=self.cell.catalogue.defaults.source_date_epoch,
+            folder=self.cell.folder,
+            name=self.cell.name,
+            fetch=self._fetch,
+            wheels=self._unpack if lock.wheels else None,
+        )
+
+    def _fetch(self) -> Mapping[str, Path]:
+        assert self._lock  # noqa: S101 - a job is made of a lock
+        return locking.fetch(self.cell, self._lock, self.progress.line)
+
+    def _unpack(self, into: Path) -> None:
+        assert self._lock and self._lock.wheels  # noqa: S101 - asked for only then
+        site = self.cell.plan.target.os.site_packages
+        pip.unpack(self._lock.wheels, locking.cache(), into, site, self.progress.line)
+
+    def built(self, lock: Lock | None) -> Image | None:
+        """The cell's image, built unless one with the same inputs stands there whole."""
+        if lock is None:
+            self.progress.note("there is no lock yet: the commands of the build depend on it")
+            return None
+        job = self._job(lock, self._tools(apptainer.find()))
+        if self.dry:
+            for command in image.commands(job):
+                self._print(command)
+            return None
+        self._image = image.finished(job)
+        if self._image:
+            self.progress.reused("image", self._image.sha256[:12])
+            return self._image
+        with self.progress.stage("root file system"):
+            image.make_rootfs(job, self.progress.line)
+        with self.progress.stage("squashfs"):
+            image.make_squashfs(job, self.progress.line)
+        with self.progress.stage("image"):
+            self._image = image.make_sif(job, self.progress.line)
+        return self._image
+
+    # --- checks ---
+
+    def verified(
+        self, made: Image | None, *, fresh: bool = False, preload: Path | None = None, only: tuple[str, ...] = ()
+    ) -> Verdict | None:
+        """The verdict on an image: an earlier one when it still stands, unless `fresh`."""
+        found = apptainer.find()
+        if made is None or self._lock is None or found is None:
+            return None
+        where = checks.paths(self.cell, made.path, found, preload)
+        env = checks.environment(apptainer.environment())
+        partial = bool(only) or preload is not None
+        standing = None if fresh or partial else checks.standing(self.cell, made, self._lock)
+        if standing:
+            self._reused = True
+            self.progress.reused("checks", f"verdict of {standing.date}; --fresh checks again")
+            self._verdict = standing
+            return standing
+        with self.progress.stage("checks"):
+            self._verdict = checks.check(self.cell, self._lock, made, where, env, self.progress.line, only)
+        return self._verdict
+
+    def verify(self, only: tuple[str, ...], preload: Path | None) -> Verdict | None:
+        """Check the image that is there; nothing is locked or built."""
+        self._lock = locking.read(self.cell)
+        made = image.present(self.cell.folder, self.cell.name)
+        if self._lock is None or made is None:
+            plan = self.cell.plan
+            remedy = f"`sovstack build {plan.profile.name} {plan.environment.name}` builds it"
+            raise bad_input(f"there is no image of {plan.cell} in {shown(self.cell.build_dir)}", remedy=remedy)
+        self._image = made
+        return self.verified(made, fresh=True, preload=preload, only=only)
+
+    # --- report ---
+
+    def reporting(self) -> None:
+        """From here on a run that ends in an error writes its report too."""
+        self._reports = not self.dry
+
+    def report(self) -> Written | None:
+        """Write the report of what was done, in the build folder and in the cell's."""
+        if self.dry:
+            return None
+        self._reports = False
+        modules = self.cell.build_dir / "modules"
+        made = report.Report(
+            plan=self.cell.plan,
+            host=self.cell.facts,
+            version=__version__,
+            date=clock.now(),
+            lock=self._lock,
+            lock_changes=tuple(map(str, self._changes)),
+            image=_shown(self._image),
+            verdict=self._verdict,
+            verdict_reused=self._reused,
+            stages=tuple(self.progress.stages),
+            notices=self.cell.notices,
+            modules=shown(modules),
+            apptainer=str(apptainer.find() or "apptainer"),
+        )
+        texts = {"report.html": report.as_html(made), "report.json": report.as_json(made)}
+        for folder in (self.cell.build_dir, self.cell.folder):
+            for name, text in texts.items():
+                files.write_text(folder / name, text)
+        paths = {
+            "image": shown(self._image.path) if self._image else "",
+            "report": shown(self.cell.build_dir / "report.html"),
+            "modules": shown(modules),
+        }
+        return Written(texts["report.json"], paths, self._reused)
+
+
+def _shown(made: Image | None) -> report.Image | None:
+    return report.Image(shown(made.path), made.sha256, made.size, made.squashfs, made.tools) if made else None

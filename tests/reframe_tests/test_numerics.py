@@ -1,0 +1,204 @@
+"""The numerics of the check programs, on this machine's NumPy: references are right, wrong products are caught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.reframe_tests.programs import load
+
+np: Any = pytest.importorskip("numpy", reason="needs NumPy: pip install 'sovereign-stack[dev]'")
+
+
+@pytest.fixture
+def precise(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load(monkeypatch, "lib/precise.py")
+
+
+@pytest.fixture
+def gemm(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load(monkeypatch, "blas/src/gemm.py")
+
+
+def exactly(a: Any, b: Any) -> list[list[Fraction]]:
+    columns = list(zip(*b.tolist(), strict=True))
+    return [[sum((Fraction(x) * Fraction(y) for x, y in zip(row, column, strict=True)), Fraction()) for column in columns]
+            for row in a.tolist()]  # fmt: skip
+
+
+def relative(high: Any, low: Any, exact: list[list[Fraction]], magnitude: Any) -> float:
+    return max(float(abs(Fraction(high[i, j]) + Fraction(low[i, j]) - want) / Fraction(magnitude[i, j]))
+               for i, row in enumerate(exact) for j, want in enumerate(row))  # fmt: skip
+
+
+@pytest.mark.parametrize("wide", [0, 30])
+def test_the_reference_has_doubled_precision(precise: ModuleType, wide: int) -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal((5, 60)), rng.standard_normal((60, 4))
+    d = 2.0 ** rng.integers(-wide, wide + 1, 60)
+    high, low, magnitude = precise.product(a * d, b / d[:, None])
+    exact = exactly(a * d, b / d[:, None])
+    assert relative(high, low, exact, magnitude) < 60**2 * 2.0**-104
+    assert relative(high, 0 * low, exact, magnitude) > 2.0**-70  # without the low part it is fp64 only
+
+
+def test_the_reference_survives_cancellation(precise: ModuleType) -> None:
+    a, b = np.array([[1e16, 1.0, -1e16]]), np.array([[1.0], [1.0], [1.0]])
+    high, low, _ = precise.product(a, b)
+    assert high[0, 0] + low[0, 0] == 1.0
+
+
+def test_split_parts_are_short_and_exact(precise: ModuleType) -> None:
+    a = np.random.default_rng(2).standard_normal(1000)
+    high, low = precise.split(a)
+    assert (high + low == a).all()
+    assert (np.frexp(high)[0] * 2**26 % 1 == 0).all()
+    assert (np.frexp(low)[0] * 2**26 % 1 == 0).all()
+
+
+def test_magnitude_is_the_product_of_magnitudes(precise: ModuleType) -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.standard_normal((7, 9)), rng.standard_normal((9, 8))
+    np.testing.assert_allclose(precise.product(a, b)[2], np.abs(a) @ np.abs(b), rtol=1e-14)
+
+
+def test_not_a_number_is_infinitely_wrong(precise: ModuleType) -> None:
+    reference = precise.product(np.ones((2, 2)), np.ones((2, 2)))
+    computed = np.array([[2.0, 2.0], [float("nan"), 2.0]])
+    ratio, where = precise.worst(computed, reference, 1e-16)
+    assert ratio == float("inf")
+    assert "entry (1, 0): expected 2.0, got nan" in where
+
+
+def test_zero_rows_are_right_only_when_zero(precise: ModuleType) -> None:
+    reference = precise.product(np.zeros((1, 3)), np.ones((3, 2)))
+    assert precise.error(np.array([[0.0, 0.0]]), reference).max() == 0
+    assert precise.error(np.array([[0.0, 1e-300]]), reference).max() == float("inf")
+
+
+class Through:
+    """An operand whose product is computed by `how`; NumPy sees an array like any other."""
+
+    def __init__(self, array: Any, how: Callable[[Any, Any], Any]) -> None:
+        self.array, self.how = array, how
+
+    def __matmul__(self, other: Any) -> Any:
+        return self.how(self.array, other)
+
+
+def in_fp32(a: Any, b: Any) -> Any:
+    if a.dtype != np.float64:
+        return a @ b
+    return (a.astype(np.float32) @ b.astype(np.float32)).astype(np.float64)
+
+
+def in_tf32(a: Any, b: Any) -> Any:
+    def cut(x: Any) -> Any:
+        return (x.astype(np.float32).view(np.uint32) & np.uint32(0xFFFFE000)).view(np.float32)
+
+    return cut(a) @ cut(b) if a.dtype == np.float32 else a @ b
+
+
+def by_slices(a: Any, b: Any) -> Any:
+    """Emulation of fp64 by six slices of 8 bits per row and column: fine in norm, wrong for wide exponents."""
+
+    def fixed(x: Any, axis: int) -> Any:
+        scale = 2.0 ** np.ceil(np.log2(np.abs(x).max(axis=axis, keepdims=True)))
+        return np.rint(x / scale * 2.0**48) / 2.0**48 * scale
+
+    return fixed(a, 1) @ fixed(b, 0) if a.dtype == np.float64 and a.ndim == b.ndim == 2 else a @ b
+
+
+def through(monkeypatch: pytest.MonkeyPatch, gemm: ModuleType, how: Callable[[Any, Any], Any]) -> None:
+    original = gemm.layouts
+    monkeypatch.setattr(gemm, "layouts", lambda a, b: [(n, Through(x, how), y) for n, x, y in original(a, b)])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_an_honest_library_passes(gemm: ModuleType, dtype: str) -> None:
+    assert gemm.exact(dtype) == (0, "")
+    for wide in (False, True):
+        assert 0 < gemm.componentwise(dtype, wide).value < 0.5
+
+
+def test_a_product_in_fp32_is_caught(monkeypatch: pytest.MonkeyPatch, gemm: ModuleType) -> None:
+    through(monkeypatch, gemm, in_fp32)
+    count, words = gemm.exact("float64")
+    assert count > 10_000
+    assert "A B, float64" in words
+    assert "expected" in words
+    assert gemm.componentwise("float64", False).value > 1e5
+    assert gemm.exact("float32") == (0, "")
+
+
+def test_a_product_in_tf32_is_caught(monkeypatch: pytest.MonkeyPatch, gemm: ModuleType) -> None:
+    through(monkeypatch, gemm, in_tf32)
+    assert gemm.exact("float32")[0] > 10_000
+    assert gemm.componentwise("float32", False).value > 1
+
+
+def test_emulation_by_slices_is_caught_by_wide_exponents(monkeypatch: pytest.MonkeyPatch, gemm: ModuleType) -> None:
+    through(monkeypatch, gemm, by_slices)
+    assert gemm.componentwise("float64", False).value < 10
+    assert gemm.componentwise("float64", True).value > 1e6
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_exact_integers_stay_exact_and_long(gemm: ModuleType, dtype: str) -> None:
+    bits_a, bits_b, k = gemm.EXACT[dtype]
+    assert bits_a + bits_b + (k - 1).bit_length() <= {"float64": 53, "float32": 24}[dtype]
+    values = np.abs(gemm.odd_integers(np.random.default_rng(0), (100, 100), bits_a))
+    assert values.max() < 2**bits_a
+    assert (values % 2 == 1).all()
+    assert values.min() >= 2 ** (bits_a - 1) > 2**11
+    assert gemm.odd_integers(np.random.default_rng(0), (9,), bits_b).dtype == np.int64
+
+
+MAPS = """\
+7f00-7f01 r-xp 0 fe:00 1 /usr/lib/x86_64-linux-gnu/libm.so.6
+7f02-7f03 r-xp 0 fe:00 1 /usr/lib/x86_64-linux-gnu/{path}
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "bundled", "right"),
+    [
+        ("openblas-pthread/libblas.so.3", "openblas", False, True),
+        ("blis-openmp/libblas.so.3", "blis", False, True),
+        ("libblas.so.3.12.0", "openblas", False, False),
+        ("blis-openmp/libblas.so.3", "openblas", False, False),
+        ("libz.so.1", "openblas", False, False),
+        ("numpy.libs/libscipy_openblas64_-1.so", "openblas", False, False),
+        ("numpy.libs/libscipy_openblas64_-1.so", "openblas", True, True),
+    ],
+)
+def test_whose_library_computes(gemm: ModuleType, path: str, name: str, bundled: bool, right: bool) -> None:
+    assert (gemm.library(MAPS.format(path=path), name, bundled) == "") is right
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "right"),
+    [
+        ("2.6.0+debian", "2.6.0", True),
+        ("mpirun (Open MPI) 5.0.7\n\nReport bugs", "5.0.7", True),
+        ("OpenBLAS 0.3.29 NO_AFFINITY", "0.3.29", True),
+        ("gcc (Debian 14.2.0-19) 14.2.0", "14.2.0", True),
+        ("v1.2", "1.2", True),
+        ("Version: 4.2.1.", "4.2.1", True),
+        ("2.6.01", "2.6.0", False),
+        ("12.6.0", "2.6.0", False),
+        ("1.2.6.0", "2.6.0", False),
+        ("2.6.0.1", "2.6.0", False),
+        ("2.6.0rc1", "2.6.0", False),
+        ("2.6.0-rc1", "2.6.0", False),
+        ("2.6.0.dev3", "2.6.0", False),
+        ("2x6x0", "2.6.0", False),
+        ("", "2.6.0", False),
+    ],
+)
+def test_a_version_is_a_whole_word(monkeypatch: pytest.MonkeyPatch, text: str, version: str, right: bool) -> None:
+    assert load(monkeypatch, "smoke/src/versions.py").states(text, version) is right

@@ -1,0 +1,81 @@
+"""ReFrame's settings: ReFrame's own schema and ReFrame itself accept them, and they name what the image holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+import reframe as reframe_package
+
+from stack.plan import Plan
+from stack.render import reframe
+from stack.target import HostFacts
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "reframe" / "settings.json"
+FACTS = HostFacts("debian-12", "Debian GNU/Linux 12 (bookworm)", "zen2", 2, 23.5, ())
+
+
+def made(plan: Plan, facts: HostFacts = FACTS) -> dict[str, object]:
+    data = json.loads(reframe.settings(plan, facts).files[reframe.PATH].text)
+    assert isinstance(data, dict)
+    return data
+
+
+def test_golden(laptop: Plan) -> None:
+    text = reframe.settings(laptop, FACTS).files[reframe.PATH].text
+    if os.environ.get("SOVSTACK_UPDATE_GOLDEN"):
+        GOLDEN.parent.mkdir(parents=True, exist_ok=True)
+        GOLDEN.write_text(text)
+    assert text == GOLDEN.read_text()
+
+
+def test_reframes_schema_accepts_it(laptop: Plan) -> None:
+    schema = json.loads((Path(reframe_package.INSTALL_PREFIX) / "reframe/schemas/config.json").read_text())
+    jsonschema.validate(made(laptop), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**made(laptop), "unknown": 1}, schema)
+
+
+def test_reframe_itself_reads_it(laptop: Plan, tmp_path: Path) -> None:
+    home, folder = tmp_path / "home", tmp_path / "run"
+    home.mkdir(), folder.mkdir()
+    (folder / "settings.json").write_text(reframe.settings(laptop, FACTS).files[reframe.PATH].text)
+    argv = [sys.executable, "-c", "from reframe.frontend.cli import main; main()", "-C", "settings.json",
+            "--show-config=systems/0/name"]  # fmt: skip
+    env = {**os.environ, "HOME": str(home), "TMPDIR": str(folder)}
+    ran = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert '"laptop"' in ran.stdout
+    assert list(home.iterdir()) == []
+
+
+def test_features_are_components_and_roles(laptop: Plan) -> None:
+    features = reframe.features(laptop)
+    assert {"image", "numpy", "pytorch", "mpi4py", "mpi", "openmpi", "blas", "compilers", "x86_64"} <= set(features)
+    assert "nvidia" not in features
+
+
+def test_a_name_with_a_dot_is_a_word(laptop: Plan) -> None:
+    profile = laptop.profile.model_copy(update={"name": "site.two"})
+    systems = made(replace(laptop, profile=profile))["systems"]
+    assert isinstance(systems, list)
+    assert systems[0]["name"] == "site_two"
+
+
+@pytest.mark.parametrize(("cores", "jobs"), [(0, 1), (1, 1), (2, 2), (64, 2)])
+def test_jobs_at_once(laptop: Plan, cores: int, jobs: int) -> None:
+    systems = made(laptop, replace(FACTS, cores=cores))["systems"]
+    assert isinstance(systems, list)
+    assert systems[0]["max_local_jobs"] == systems[0]["partitions"][0]["max_jobs"] == jobs
+
+
+def test_no_path_leaves_the_folder(laptop: Plan) -> None:
+    text = reframe.settings(laptop, FACTS).files[reframe.PATH].text
+    assert "HOME" not in text
+    assert '"/' not in text

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from stack import plan as planning
+from stack import target as targets
+from stack.catalogue import Catalogue
+from stack.environment import Environment, Want
+from stack.errors import StackError
+from stack.host.library import Library
+from stack.plan import Plan
+from stack.profile import Accelerators, Partition, Profile, Site, Wish
+from tests.conftest import FACTS
+
+
+def _make(library: Library, environment: dict[str, Any] | None = None, **profile: Any) -> Plan:
+    catalogue = library.catalogue
+    site = library.profile("laptop")[1].model_copy(update=profile)
+    wanted = library.environment("ai-hpc")[1].model_copy(update=environment or {})
+    return planning.make(site, wanted, targets.resolve(site, "default", catalogue, FACTS), catalogue)
+
+
+def _with(model: str) -> dict[str, Partition]:
+    return {"default": Partition(accelerators=(Accelerators(model=model),))}
+
+
+def test_everything_comes_from_the_distribution_by_default(laptop: Plan) -> None:
+    assert {c.component for c in laptop.choices} == {"gcc", "mpi4py", "numpy", "openblas", "openmpi", "python", "pytorch"}
+    assert {c.provider for c in laptop.choices} == {"os"}
+    assert laptop.cell == "ai-hpc/laptop/debian13-x86_64_v3"
+
+
+def test_a_choice_says_why_and_why_not_the_others(laptop: Plan) -> None:
+    choice = laptop.choice("pytorch")
+    assert "ai-hpc lists it" in choice.why
+    assert {r.provider: r.why for r in choice.rejected} == {
+        "site": "the recipe of pytorch names no site provider",
+        "wheel": "can, but os stands before it",
+        "source": "can, but os stands before it",
+    }
+
+
+def test_nvidia_takes_the_distributions_cuda_build(library: Library) -> None:
+    choice = _make(library, partitions=_with("nvidia-h100")).choice("pytorch")
+    assert (choice.packages, choice.archive_components) == (("python3-torch-cuda",), ("contrib", "non-free"))
+
+
+def test_amd_says_what_it_lacks(library: Library) -> None:
+    choice = _make(library, partitions=_with("amd-mi300x")).choice("pytorch")
+    assert choice.provider == "source"
+    assert "amdgpu_target=gfx942" in choice.spec
+    reasons = {r.provider: r.why for r in choice.rejected}
+    assert reasons["os"] == "Debian 13 (trixie) has no build of it for amd"
+    assert reasons["wheel"] == "the wheels of torch do not reach amd"
+
+
+def test_only_what_is_accelerated_changes_with_the_accelerator(library: Library, laptop: Plan) -> None:
+    other = _make(library, partitions=_with("nvidia-h100"))
+    assert [c for c in other.choices if c.component != "pytorch"] == [c for c in laptop.choices if c.component != "pytorch"]
+
+
+def test_the_profile_fills_roles(library: Library) -> None:
+    plan = _make(library, roles={"mpi": "mpich", "blas": "blis", "compilers": "gcc"})
+    assert {c.role: c.component for c in plan.choices if c.role} == {"mpi": "mpich", "blas": "blis", "compilers": "gcc"}
+
+
+def test_the_sites_own_mpi_is_taken_first(library: Library) -> None:
+    choice = _make(library, site={"openmpi": Site(version="5.0.3", prefix="/opt/mpi")}).choice("openmpi")
+    assert (choice.provider, choice.version, choice.prefix) == ("site", "5.0.3", "/opt/mpi")
+
+
+def test_a_wish_for_a_provider_is_followed(library: Library) -> None:
+    choice = _make(library, components={"numpy": Wish(provider="wheel")}).choice("numpy")
+    assert (choice.provider, choice.project) == ("wheel", "numpy")
+    assert any(r.provider == "os" and "the profile asks for wheel" in r.why for r in choice.rejected)
+
+
+def test_a_version_that_nobody_has_goes_to_the_next_provider(library: Library) -> None:
+    plan = _make(library, {"components": {"python": Want(), "numpy": Want(version="2.3")}})
+    choice = plan.choice("numpy")
+    assert choice.provider == "wheel"
+    assert any(r.why == "has 2.2.4, not 2.3" for r in choice.rejected)
+
+
+@pytest.mark.parametrize(
+    ("environment", "profile", "message"),
+    [
+        ({"components": {"pytorhc": Want()}}, {}, "did you mean 'pytorch'"),
+        ({"components": {"openmpi": Want(), "mpich": Want()}}, {}, "two providers for the role mpi"),
+        ({"roles": ("fft",)}, {}, "nothing fills the role 'fft'"),
+        ({"roles": ()}, {}, "mpi4py needs mpi"),
+        ({}, {"components": {"gcc": Wish(provider="wheel")}}, "nobody can supply gcc"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(
+    library: Library, environment: dict[str, Any], profile: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(StackError, match=message):
+        _make(library, environment, **profile)
+
+
+def test_every_fault_of_a_plan_is_reported_at_once(library: Library) -> None:
+    with pytest.raises(StackError) as caught:
+        _make(library, {"components": {"a": Want(), "b": Want()}})
+    assert len(caught.value.faults) >= 2
+
+
+@pytest.mark.parametrize(("version", "prefix", "fits"), [("2.6.1", "2.6", True), ("2.61", "2.6", False), ("2.6", "2.6", True)])
+def test_a_version_prefix_ends_at_a_dot(version: str, prefix: str, fits: bool) -> None:
+    assert planning.matches(version, prefix) is fits
+
+
+def test_a_plan_does_not_depend_on_the_order_of_the_documents(library: Library, laptop: Plan) -> None:
+    components = dict(reversed(library.environment("ai-hpc")[1].components.items()))
+    assert _make(library, {"components": components}).choices == laptop.choices
+
+
+def test_models_are_what_the_plan_keeps(laptop: Plan) -> None:
+    assert isinstance(laptop.profile, Profile)
+    assert isinstance(laptop.environment, Environment)
+    assert replace(laptop.choices[0]) == laptop.choices[0]
+
+
+def test_an_unknown_component_has_no_choice(laptop: Plan, catalogue: Catalogue) -> None:
+    with pytest.raises(StackError, match="did you mean 'numpy'"):
+        laptop.choice("numpi")
