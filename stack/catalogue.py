@@ -90,6 +90,7 @@ class Native(Model):
     version: Version
     spec: Spec | None = Field(None, description="what Spack is told it is, without the version")
     components: tuple[Name, ...] = Field((), description="archive components needed beyond the usual")
+    built_for: dict[Name, tuple[Name, ...]] = Field({}, description="role -> the only components it works with")
 
 
 class OsComponent(Native):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stack.plan import Choice, Plan
+from stack.offer import Choice
+from stack.plan import Plan
 from stack.verdict import Check, Metric, Verdict
 
 

@@ -13,7 +13,8 @@ from pydantic import Field, ValidationError
 from stack.artifact import canonical_json, digest
 from stack.catalogue import Catalogue
 from stack.errors import Fault, Faults, Position, StackError, bad_input
-from stack.plan import Choice, Plan, matches
+from stack.offer import Choice
+from stack.plan import Plan, matches
 from stack.words import Digest, Model, Name
 
 # What apt needs to install from a lock alone; descriptions and maintainers stay out of it.
@@ -129,12 +130,23 @@ def upstream(version: str) -> str:
     return _REPACKED.sub("", version)
 
 
+def lockable(plan: Plan) -> None:
+    """Raise for every component that only Spack could supply, with what each other provider lacks."""
+    faults = Faults()
+    for choice in (c for c in plan.choices if c.provider == "source"):
+        lacks = "; ".join(f"{r.provider}: {r.why}" for r in choice.rejected)
+        what = f"{choice.component} for {plan.target.name} has to be built from source by Spack"
+        faults.add(f"{what}, which cannot be locked yet", None, f"no other provider can: {lacks}")
+    faults.raise_if_any()
+
+
 def make(plan: Plan, os_lock: OsLock, wheels: WheelLock | None, inputs: Mapping[str, str]) -> Lock:
     """Join the parts. Raises when a version is not what the environment asks for, or a provider cannot be locked."""
+    lockable(plan)
     faults = Faults()
     by_name = {p.name: p for p in os_lock.packages}
     files = {f.project.lower().replace("_", "-"): f for f in (wheels.files if wheels else ())}
-    components = tuple(c for choice in plan.choices if (c := _component(choice, plan, by_name, files, faults)))
+    components = tuple(_component(choice, plan, by_name, files, faults) for choice in plan.choices)
     faults.raise_if_any()
     return Lock(
         schema=1,
@@ -150,12 +162,8 @@ def make(plan: Plan, os_lock: OsLock, wheels: WheelLock | None, inputs: Mapping[
 
 def _component(
     choice: Choice, plan: Plan, packages: Mapping[str, OsPackage], files: Mapping[str, WheelFile], faults: Faults
-) -> Component | None:
+) -> Component:
     version, package = choice.version, ""
-    if choice.provider == "source":
-        remedy = f"see `sovstack why {plan.profile.name} {plan.environment.name} {choice.component}`"
-        faults.add(f"{choice.component} has to be built from source by Spack, which cannot be locked yet", None, remedy)
-        return None
     if choice.provider == "os":
         found = packages[str(choice.version_of)]
         version, package = upstream(found.version), f"{found.name} {found.version}"

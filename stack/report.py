@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stack import quantity
 from stack.lock import Lock
-from stack.plan import Choice, Plan
+from stack.offer import Choice
+from stack.plan import Plan
 from stack.target import HostFacts
 from stack.verdict import Check, Metric, Verdict
 from stack.visible import visible

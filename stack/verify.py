@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os.path
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
@@ -42,7 +42,7 @@ class Limits(Model):
 
     needs: tuple[Name, ...]
     metrics: dict[_MetricName, Limit] = Field(min_length=1)
-    parameters: dict[_MetricName, tuple[float, ...]] = {}
+    parameters: dict[_MetricName, tuple[float, ...]] = Field({}, description="what the program is given")
 
 
 class Thresholds(Model):
@@ -135,7 +135,7 @@ def _environment(paths: Paths, env: Mapping[str, str]) -> dict[str, str]:
     path = env.get("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
     made = {
         **env,
-        "PATH": f"{os.path.dirname(paths.apptainer)}:{path}",
+        "PATH": f"{PurePosixPath(paths.apptainer).parent}:{path}",
         "TMPDIR": paths.folder,
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",

@@ -11,6 +11,7 @@ from stack.catalogue import Catalogue
 from stack.environment import Environment, Want
 from stack.errors import StackError
 from stack.host.library import Library
+from stack.offer import Rejection
 from stack.plan import Plan
 from stack.profile import Accelerators, Partition, Profile, Site, Wish
 from tests.conftest import FACTS
@@ -28,7 +29,15 @@ def _with(model: str) -> dict[str, Partition]:
 
 
 def test_everything_comes_from_the_distribution_by_default(laptop: Plan) -> None:
-    assert {c.component for c in laptop.choices} == {"gcc", "mpi4py", "numpy", "openblas", "openmpi", "python", "pytorch"}
+    assert {c.component for c in laptop.choices} == {
+        "gcc",
+        "mpi4py",
+        "numpy",
+        "openblas",
+        "openmpi",
+        "python",
+        "pytorch",
+    }
     assert {c.provider for c in laptop.choices} == {"os"}
     assert laptop.cell == "ai-hpc/laptop/debian13-x86_64_v3"
 
@@ -59,7 +68,9 @@ def test_amd_says_what_it_lacks(library: Library) -> None:
 
 def test_only_what_is_accelerated_changes_with_the_accelerator(library: Library, laptop: Plan) -> None:
     other = _make(library, partitions=_with("nvidia-h100"))
-    assert [c for c in other.choices if c.component != "pytorch"] == [c for c in laptop.choices if c.component != "pytorch"]
+    assert [c for c in other.choices if c.component != "pytorch"] == [
+        c for c in laptop.choices if c.component != "pytorch"
+    ]
 
 
 def test_the_profile_fills_roles(library: Library) -> None:
@@ -108,7 +119,9 @@ def test_every_fault_of_a_plan_is_reported_at_once(library: Library) -> None:
     assert len(caught.value.faults) >= 2
 
 
-@pytest.mark.parametrize(("version", "prefix", "fits"), [("2.6.1", "2.6", True), ("2.61", "2.6", False), ("2.6", "2.6", True)])
+@pytest.mark.parametrize(
+    ("version", "prefix", "fits"), [("2.6.1", "2.6", True), ("2.61", "2.6", False), ("2.6", "2.6", True)]
+)
 def test_a_version_prefix_ends_at_a_dot(version: str, prefix: str, fits: bool) -> None:
     assert planning.matches(version, prefix) is fits
 
@@ -127,3 +140,9 @@ def test_models_are_what_the_plan_keeps(laptop: Plan) -> None:
 def test_an_unknown_component_has_no_choice(laptop: Plan, catalogue: Catalogue) -> None:
     with pytest.raises(StackError, match="did you mean 'numpy'"):
         laptop.choice("numpi")
+
+
+def test_a_build_for_another_mpi_is_not_taken(library: Library) -> None:
+    choice = _make(library, roles={"mpi": "mpich"}).choice("mpi4py")
+    assert choice.provider == "wheel"
+    assert Rejection("os", "Debian 13 (trixie) builds it for openmpi, and mpi is mpich") in choice.rejected

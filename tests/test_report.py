@@ -45,7 +45,7 @@ def packages(most: int | None = None) -> tuple[OsPackage, ...]:
             sha256=sha,
             source=source,
             control={},
-        )  # fmt: skip
+        )
         for n, v, a, size, sha, source in rows[:most]
     )
 

@@ -23,8 +23,8 @@ RECORDED = Path(__file__).parent / "recorded" / "reframe"
 NAMES = ("Compilers", "Gemm", "Mpi4py", "MpiProgram", "TorchOperators", "TorchTraining", "Versions")
 SUBJECT = verify.Subject("ai-hpc/laptop/x", "0" * 64, "1" * 64, "2" * 64, "2026-01-01T00:00:00Z", "a machine",
                          ("sovstack", "verify", "laptop"))  # fmt: skip
-PATHS = verify.Paths("/v/bin/python", "/opt/a/bin/apptainer", "/s/reframe_tests", "/b/settings.json", "/b/manifest.json",
-                     "/b/image.sif", "/b/verify")  # fmt: skip
+PATHS = verify.Paths("/v/bin/python", "/opt/a/bin/apptainer", "/s/reframe_tests", "/b/settings.json",
+                     "/b/manifest.json", "/b/image.sif", "/b/verify")  # fmt: skip
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import sys
+from pathlib import Path
 
 _MOST = 20  # lines about what is wrong
 
@@ -49,5 +50,4 @@ class Worst:
 
 def manifest():
     """What the caller says is in the image."""
-    with open(os.environ["SOVSTACK_MANIFEST"], encoding="utf-8") as handle:
-        return json.load(handle)
+    return json.loads(Path(os.environ["SOVSTACK_MANIFEST"]).read_text(encoding="utf-8"))

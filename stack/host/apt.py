@@ -235,6 +235,9 @@ class PrivateApt:
         try:
             if todo:
                 self.download([f"{p.name}={p.version}" for p in todo], incoming, sink)
+        except Gone as gone:
+            names = {name.partition(" ")[0] for name in gone.packages}
+            raise Gone([f"{p.name} {p.version}" for p in todo if p.name in names]) from None
         finally:
             take(incoming, store, wanted)
         other = [f"{p.name} {p.version}" for p in todo if not place(store, p.sha256).is_file()]

@@ -68,6 +68,7 @@ def run(
             raise host_lacks(f"{command.argv[0]} may not be run: {error.strerror}", "see `sovstack doctor`") from None
         try:
             assert child.stdout is not None  # noqa: S101 - PIPE
+            stack.enter_context(child.stdout)
             for line in child.stdout:
                 lines.append(line)
                 tail.append(line)

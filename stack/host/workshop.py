@@ -109,6 +109,7 @@ class Workshop:
 
     def locked(self, *, strict: bool) -> tuple[Lock | None, tuple[Change, ...]]:
         """The cell's lock: made anew when an input or the mirror changed, unless `strict`."""
+        locks.lockable(self.cell.plan)
         if strict:
             self._lock = locking.strict(self.cell)
             self.progress.reused("lock", f"{self._lock.digest[:12]}, as it is")

@@ -1,4 +1,4 @@
-"""Ring 4. Plan + what was found on the machine -> ReFrame's settings: the partition's features are what the image holds."""
+"""Ring 4. Plan + what was found on the machine -> ReFrame's settings; the features are what the image holds."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _partition(plan: Plan, cores: int, jobs: int) -> dict[str, Any]:
 
 
 def features(plan: Plan) -> list[str]:
-    """What a check may ask for: `image`, every component, every role that is filled, CPU family, accelerator's vendor."""
+    """What a check may ask for: `image`, components, roles that are filled, CPU family, accelerator."""
     target = plan.target
     names = [ENVIRON, target.family, *(c.component for c in plan.choices), *(c.role for c in plan.choices if c.role)]
     if target.accelerator:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from stack.catalogue import Recipe
 from stack.errors import bad_input
 from stack.lock import Lock
-from stack.plan import Choice, Plan
+from stack.offer import Choice
+from stack.plan import Plan
 from stack.profile import Provider
 
 if TYPE_CHECKING:

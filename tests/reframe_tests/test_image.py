@@ -64,9 +64,15 @@ def lock(laptop: Plan, catalogue: Catalogue, image: Path, apptainer: str) -> Loc
 
 
 def checked(
-    folder: Path, laptop: Plan, catalogue: Catalogue, lock: Lock, image: Path, apptainer: str, preload: Path | None = None,
+    folder: Path,
+    laptop: Plan,
+    catalogue: Catalogue,
+    lock: Lock,
+    image: Path,
+    apptainer: str,
+    preload: Path | None = None,
     only: tuple[str, ...] = (),
-) -> Verdict:  # fmt: skip
+) -> Verdict:
     folder.mkdir(exist_ok=True)
     settings, manifest = folder / "settings.json", folder / "manifest.json"
     settings.write_text(reframe.settings(laptop, detect.facts()).files[reframe.PATH].text)

@@ -26,8 +26,11 @@ def gemm(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def exactly(a: Any, b: Any) -> list[list[Fraction]]:
     columns = list(zip(*b.tolist(), strict=True))
-    return [[sum((Fraction(x) * Fraction(y) for x, y in zip(row, column, strict=True)), Fraction()) for column in columns]
-            for row in a.tolist()]  # fmt: skip
+
+    def dot(row: list[float], column: tuple[float, ...]) -> Fraction:
+        return sum((Fraction(x) * Fraction(y) for x, y in zip(row, column, strict=True)), Fraction())
+
+    return [[dot(row, column) for column in columns] for row in a.tolist()]
 
 
 def relative(high: Any, low: Any, exact: list[list[Fraction]], magnitude: Any) -> float:

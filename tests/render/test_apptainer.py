@@ -25,7 +25,9 @@ SECTIONS = ("labels", "environment", "runscript", "test", "help")
 
 def arguments_filled(text: str) -> str:
     """Apptainer 1.4's treatment of `{{ name }}` (its internal/pkg/build/args/reader.go, followed line by line)."""
-    known = dict(line.strip().split("=", 1) for line in section_of(text).get("arguments", "").splitlines() if line.strip())
+    known = dict(
+        line.strip().split("=", 1) for line in section_of(text).get("arguments", "").splitlines() if line.strip()
+    )
     out, done = "", 0
     for match in re.finditer(r"{{\s*(\w+)\s*}}", text, re.ASCII):
         line = max(text.rfind("\n", done, match.start() + 1), done)

@@ -44,7 +44,8 @@ def test_reframes_schema_accepts_it(laptop: Plan) -> None:
 
 def test_reframe_itself_reads_it(laptop: Plan, tmp_path: Path) -> None:
     home, folder = tmp_path / "home", tmp_path / "run"
-    home.mkdir(), folder.mkdir()
+    home.mkdir()
+    folder.mkdir()
     (folder / "settings.json").write_text(reframe.settings(laptop, FACTS).files[reframe.PATH].text)
     argv = [sys.executable, "-c", "from reframe.frontend.cli import main; main()", "-C", "settings.json",
             "--show-config=systems/0/name"]  # fmt: skip

@@ -60,7 +60,7 @@ def elementwise(dtype, rtol, atol):
 
 
 def bound_of(name, k):
-    """Componentwise bound of a product: sums in the precision itself, or rounded inputs, sums in fp32, rounded result."""
+    """Componentwise bound of a product: summed as it is, or with rounded inputs, sums in fp32 and a rounded result."""
     u = UNIT[name]
     return gamma(k, u) if name in ("float64", "float32") else 2 * u + u * u + gamma(k, UNIT["float32"]) + u
 

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 import traceback
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -113,9 +114,8 @@ def main():
     """Fork the ranks after the library is loaded: it is loaded once."""
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     torch.set_num_threads(1)
-    store = os.path.join(os.getcwd(), "store")
-    if os.path.exists(store):
-        os.unlink(store)
+    store = Path.cwd() / "store"
+    store.unlink(missing_ok=True)
     ranks = []
     for rank in range(RANKS):
         pid = os.fork()

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from precise import UNIT, gamma, product, worst
@@ -86,8 +87,7 @@ def foreign():
     components = manifest()["components"]
     blas = next(c["name"] for c in components if c["role"] == "blas")
     provider = next((c["provider"] for c in components if c["name"] == "numpy"), "")
-    with open("/proc/self/maps", encoding="utf-8") as maps:
-        return library(maps.read(), blas, provider == "wheel")
+    return library(Path("/proc/self/maps").read_text(encoding="utf-8"), blas, provider == "wheel")
 
 
 def speed(n):

@@ -11,13 +11,13 @@ PATIENCE = 300  # seconds; loading a large library under emulation takes minutes
 
 
 def states(text, version):
-    """Whether the text holds the version as a whole word: 2.6.0+debian has 2.6.0; 2.6.01, 12.6.0 and 2.6.0rc1 have not."""
+    """Whether the text holds the version as a whole word: 2.6.0+debian has 2.6.0; 2.6.01, 12.6.0, 2.6.0rc1 have not."""
     return bool(re.search(rf"(?<![0-9A-Za-z.])v?{re.escape(version)}(?![0-9A-Za-z~])(?![.-][A-Za-z])(?!\.[0-9])", text))
 
 
 def ask(component):
     """What is wrong with one component; empty when nothing is."""
-    argv, version = component["command"], component["version"]
+    argv, wanted = component["command"], f"{component['name']}: expected version {component['version']}"
     try:
         ran = subprocess.run(
             argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False
@@ -28,12 +28,8 @@ def ask(component):
         return f"{component['name']}: no answer within {PATIENCE} s"
     said = " ".join((ran.stdout + (ran.stderr if ran.returncode else "")).split())
     if ran.returncode:
-        return f"{component['name']}: expected version {version}, it does not load (status {ran.returncode}): {said[-400:]}"
-    return (
-        ""
-        if states(ran.stdout, version)
-        else f"{component['name']}: expected version {version}, it says {said[:400]!r}"
-    )
+        return f"{wanted}, it does not load (status {ran.returncode}): {said[-400:]}"
+    return "" if states(ran.stdout, component["version"]) else f"{wanted}, it says {said[:400]!r}"
 
 
 def main():

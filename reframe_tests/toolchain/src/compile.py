@@ -1,13 +1,13 @@
 """Compile and run one program per language, and compare what it prints with what was computed by hand."""
 
-import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from report import Report
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+HERE = Path(__file__).resolve().parent
 # language, compilers (the first that is there), source, flags, what it prints
 PROGRAMS = (
     ("C", ("gcc", "cc", "clang"), "hello.c", (), "hello C 5050"),
@@ -22,8 +22,8 @@ def attempt(language, compilers, source, flags, expected):
     compiler = next((c for c in compilers if shutil.which(c)), None)
     if compiler is None:
         return f"{language}: no compiler ({', '.join(compilers)})"
-    binary = os.path.join(os.getcwd(), source.replace(".", "_"))
-    for argv in ([compiler, "-O2", *flags, "-o", binary, os.path.join(HERE, source)], [binary]):
+    binary = str(Path.cwd() / source.replace(".", "_"))
+    for argv in ([compiler, "-O2", *flags, "-o", binary, str(HERE / source)], [binary]):
         try:
             ran = subprocess.run(
                 argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False

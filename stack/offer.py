@@ -1,0 +1,108 @@
+"""Ring 2. What each provider can offer for one component, or why it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from stack.catalogue import Native, Recipe
+from stack.profile import Profile, Provider
+from stack.target import Target
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A provider that does not supply the component, and why not."""
+
+    provider: Provider
+    why: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How one component is supplied. `version` is what the data files expect; the lock has the exact one."""
+
+    component: str
+    provider: Provider
+    version: str
+    why: str = ""
+    role: str | None = None
+    spec: str = ""
+    packages: tuple[str, ...] = ()
+    version_of: str | None = None
+    archive_components: tuple[str, ...] = ()
+    project: str | None = None
+    prefix: str = "/usr"
+    rejected: tuple[Rejection, ...] = ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an offer depends on. `filled`: role -> the component that fills it in this plan."""
+
+    profile: Profile
+    target: Target
+    filled: Mapping[str, str]
+
+
+def offer(provider: Provider, recipe: Recipe, setting: Setting) -> Choice | str:
+    """What a provider offers, or the reason why it cannot, in words."""
+    if getattr(recipe.providers, provider) is None:
+        return f"the recipe of {recipe.name} names no {provider} provider"
+    return {"source": _source, "os": _os, "wheel": _wheel, "site": _site}[provider](recipe, setting)
+
+
+def _os(recipe: Recipe, setting: Setting) -> Choice | str:
+    target = setting.target
+    found = target.os.components.get(recipe.name)
+    if found is None:
+        return f"{target.os.title} has no package for it"
+    native: Native = found
+    if recipe.accelerated and target.vendor != "none":
+        if target.vendor not in found.accelerators:
+            return f"{target.os.title} has no build of it for {target.vendor}"
+        native = found.accelerators[target.vendor]
+    for role, components in native.built_for.items():
+        if setting.filled.get(role) not in components:
+            return (
+                f"{target.os.title} builds it for {' or '.join(components)}, and {role} is {setting.filled.get(role)}"
+            )
+    return Choice(
+        recipe.name,
+        "os",
+        native.version,
+        role=recipe.role,
+        spec=native.spec or recipe.name,
+        packages=native.packages,
+        version_of=native.version_of or native.packages[0],
+        archive_components=native.components,
+    )
+
+
+def _wheel(recipe: Recipe, setting: Setting) -> Choice | str:
+    wheel = recipe.providers.wheel
+    assert wheel is not None  # noqa: S101 - `offer` looked
+    vendor = setting.target.vendor
+    if recipe.accelerated and vendor not in wheel.vendors:
+        return f"the wheels of {wheel.project} do not reach {vendor}"
+    spec = recipe.providers.source.spec if recipe.providers.source else ""
+    return Choice(recipe.name, "wheel", wheel.version or "", role=recipe.role, project=wheel.project, spec=spec)
+
+
+def _site(recipe: Recipe, setting: Setting) -> Choice | str:
+    brought, provider = setting.profile.site.get(recipe.name), recipe.providers.site
+    if brought is None or provider is None:
+        return f"profile {setting.profile.name} brings none (site: {recipe.name}: ...)"
+    spec = brought.spec or provider.spec
+    return Choice(recipe.name, "site", brought.version, role=recipe.role, spec=spec, prefix=brought.prefix)
+
+
+def _source(recipe: Recipe, setting: Setting) -> Choice | str:
+    source = recipe.providers.source
+    assert source is not None  # noqa: S101 - `offer` looked
+    accelerator = setting.target.accelerator
+    extra = source.accelerators.get(setting.target.vendor, "").replace(
+        "{arch}", accelerator.spack if accelerator else ""
+    )
+    spec = " ".join(part for part in (source.spec, source.variants, extra) if part)
+    return Choice(recipe.name, "source", "", role=recipe.role, spec=spec)

@@ -1,0 +1,158 @@
+"""The rings: a module imports only from layers below its own, and only `host` and the commands touch the machine."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "stack"
+
+# (ring, modules), lowest first. Modules in one line do not import each other.
+LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("0", ("__init__", "render.__init__", "host.__init__", "errors", "quantity", "visible")),
+    ("0", ("artifact", "words")),
+    ("0", ("_document", "_fields", "_yaml")),
+    ("0", ("_explain",)),
+    ("0", ("document",)),
+    ("1", ("catalogue", "environment", "profile")),
+    ("2", ("target",)),
+    ("2", ("check", "plan")),
+    ("3", ("lock", "verdict")),
+    ("4", ("closure", "explain", "render.text", "schema")),
+    ("4", ("build", "report", "verify", "render.apptainer", "render.modules", "render.reframe", "render.spack")),
+    ("4", ("render.jobs", "render.pipeline", "audit.facts", "audit.policy", "audit.sbom")),
+    ("5", ("publish", "up")),
+    ("edge", ("host.*",)),  # its modules may import each other
+    ("top", ("cli",)),
+    ("top", ("__main__",)),
+)
+RANK = {name: rank for rank, (_ring, names) in enumerate(LAYERS) for name in names}
+EDGE = RANK["host.*"]
+
+# Only `host` and the command line may touch files, processes, the network, the clock or the environment.
+MACHINE = frozenset(
+    (
+        *(
+            "asyncio",
+            "fcntl",
+            "getpass",
+            "glob",
+            "http",
+            "multiprocessing",
+            "os",
+            "platform",
+            "pwd",
+            "random",
+            "resource",
+        ),
+        *(
+            "secrets",
+            "select",
+            "shutil",
+            "signal",
+            "socket",
+            "ssl",
+            "subprocess",
+            "sys",
+            "tempfile",
+            "threading",
+            "time",
+        ),
+        *("urllib.request", "uuid"),
+    )
+)
+PURE_NAMES = {
+    "pathlib": {"PurePosixPath", "PurePath"},
+    "datetime": {"datetime", "date", "timedelta", "timezone", "UTC"},
+}
+NOW = {"now", "utcnow", "today"}
+FILE_METHODS = {
+    "read_text",
+    "read_bytes",
+    "write_text",
+    "write_bytes",
+    "unlink",
+    "mkdir",
+    "iterdir",
+    "exists",
+    "is_file",
+}
+
+MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
+PURE = [name for name in MODULES if not name.startswith("host.") and name not in ("cli", "__main__")]
+
+
+def rank(module: str) -> int:
+    if module.startswith("host.") and module != "host.__init__":
+        return EDGE
+    assert module in RANK, f"{module} has no layer: give it one in {Path(__file__).name} and in docs/architecture.md"
+    return RANK[module]
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def imports(node: ast.AST) -> Iterator[tuple[str, str, int]]:
+    """(module, name, line) of every import, wherever it stands; those for annotations alone too."""
+    for item in ast.walk(node):
+        if isinstance(item, ast.Import):
+            yield from ((alias.name, "", item.lineno) for alias in item.names)
+        elif isinstance(item, ast.ImportFrom):
+            assert item.level == 0, "imports are absolute"
+            yield from ((item.module or "", alias.name, item.lineno) for alias in item.names)
+
+
+def own(module: str, name: str) -> str | None:
+    """The module of this package that an import reads, None for another's."""
+    if module != "stack" and not module.startswith("stack."):
+        return None
+    inner = module.removeprefix("stack").removeprefix(".")
+    for candidate in (f"{inner}.{name}".strip("."), inner, f"{inner}.__init__".strip(".")):
+        if candidate in MODULES:
+            return candidate
+    raise AssertionError(f"no module {module}.{name}")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_an_import_goes_to_a_lower_layer(module: str) -> None:
+    for imported, name, line in imports(tree(module)):
+        target = own(imported, name)
+        if target is None or (rank(module) == EDGE == rank(target)):
+            continue
+        assert rank(target) < rank(module), f"stack/{module.replace('.', '/')}.py:{line} imports {target}, not below it"
+
+
+def test_only_the_top_imports_the_edge() -> None:
+    importers = {m for m in MODULES for i, n, _ in imports(tree(m)) if (t := own(i, n)) and rank(t) == EDGE}
+    assert {m for m in importers if rank(m) != EDGE} <= {"cli", "up"}
+
+
+def test_every_layer_names_modules_once() -> None:
+    names = [name for _ring, layer in LAYERS for name in layer]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_a_pure_module_does_not_touch_the_machine(module: str) -> None:
+    where = f"stack/{module.replace('.', '/')}.py"
+    for imported, name, line in imports(tree(module)):
+        assert imported not in MACHINE and imported.split(".")[0] not in MACHINE, f"{where}:{line} imports {imported}"
+        if imported in PURE_NAMES:
+            assert name in PURE_NAMES[imported], f"{where}:{line} imports {imported}.{name}"
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Call):
+            called = node.func.id if isinstance(node.func, ast.Name) else ""
+            method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            assert called not in ("open", "exec", "eval", "input", "print"), f"{where}:{node.lineno} calls {called}"
+            assert method not in NOW | FILE_METHODS, f"{where}:{node.lineno} calls .{method}()"
+
+
+def test_a_wrong_import_would_be_seen() -> None:
+    wrong = ast.parse("from stack.host import files\nimport subprocess\n")
+    assert [own(i, n) for i, n, _ in imports(wrong)] == ["host.files", None]
+    assert rank("host.files") > rank("plan")
+    assert "subprocess" in MACHINE
