@@ -221,7 +221,7 @@ def lock(
         _say({"current": not stale, "stale": list(stale)}, as_json, "\n".join(stale) or "the lock is current")
         raise typer.Exit(ExitCode.CHECK_FAILED if stale else ExitCode.OK)
     with shop:
-        made, changes = shop.locked(strict=False)
+        made, changes = shop.locked(strict=False, announce=False)
     if dry_run or made is None:
         return
     data = {"lock": str(cell.lock_path), "digest": made.digest, "packages": len(made.os.packages),

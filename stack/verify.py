@@ -122,13 +122,28 @@ def commands(paths: Paths, env: Mapping[str, str], only: Sequence[str] = ()) -> 
     """ReFrame over the whole suite, or over the checks in `only`. `env`: the caller's PATH and what Apptainer wants.
 
     Exit status 1 means that a check failed, which the report tells; anything ReFrame could not do leaves no report.
+    Raises `StackError` for a path that ReFrame or Apptainer cannot take.
     """
+    _usable(paths)
     argv = [paths.python, "-c", _START, "-C", paths.settings, "-c", paths.suite, "-R", "--run",
             "--exec-policy=async", "--prefix", paths.folder, "--stage", f"{paths.folder}/stage",
             "--output", f"{paths.folder}/output", "--report-file", paths.report, "--nocolor"]  # fmt: skip
     if only:
         argv += ["-n", f"^({'|'.join(only)})$"]
     return (Command(tuple(argv), "run the checks", cwd=paths.folder, env=_environment(paths, env)),)
+
+
+def _usable(paths: Paths) -> None:
+    """ReFrame splits its folder's path at blanks and puts it into a shell script; Apptainer splits binds at : and ,."""
+    for path, bad in (
+        (paths.folder, "\"'$`\\:,"),
+        *((p, ":,") for p in (paths.suite, paths.manifest, paths.preload or "")),
+    ):
+        found = [c for c in path if c in bad or (path == paths.folder and c.isspace())]
+        if found:
+            raise bad_input(
+                f"the checks cannot run with {found[0]!r} in the path {path}", remedy="choose another folder"
+            )
 
 
 def _environment(paths: Paths, env: Mapping[str, str]) -> dict[str, str]:

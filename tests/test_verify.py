@@ -109,6 +109,22 @@ def test_the_command_for_some_checks() -> None:
     assert command.argv[-2:] == ("-n", "^(Gemm|Versions)$")
 
 
+@pytest.mark.parametrize(
+    "folder", ["/b/my build", "/b/$(id)", '/b/"', "/b/`id`", "/b/a:b", "/b/a,b", "/b/a\nb", "/b/a\\b"]
+)
+def test_a_folder_that_reframe_cannot_take_is_refused(folder: str) -> None:
+    with pytest.raises(StackError, match="choose another folder") as caught:
+        verify.commands(replace(PATHS, folder=folder), {})
+    assert caught.value.exit_code == ExitCode.BAD_INPUT
+
+
+@pytest.mark.parametrize("field", ["suite", "manifest", "preload"])
+def test_a_path_that_apptainer_cannot_bind_is_refused(field: str) -> None:
+    assert verify.commands(replace(PATHS, **{field: "/a folder/x"}), {})
+    with pytest.raises(StackError, match="cannot run with ':'"):
+        verify.commands(replace(PATHS, **{field: "/a:b/x"}), {})
+
+
 def test_the_suites_digest_is_of_paths_and_texts() -> None:
     one = verify.suite_digest({"a": "1", "b": "2"})
     assert one == verify.suite_digest({"b": "2", "a": "1"})

@@ -10,7 +10,7 @@ from stack import closure
 from stack import lock as locks
 from stack.artifact import Command, canonical_json, digest
 from stack.errors import StackError, bad_input, host_lacks
-from stack.host import apt, files, pip
+from stack.host import apt, files, packages, pip
 from stack.host.apt import PrivateApt
 from stack.host.cells import Cell
 from stack.host.run import Sink
@@ -133,7 +133,7 @@ def keep(cell: Cell, lock: Lock, mark: str) -> None:
 def fetch(cell: Cell, lock: Lock, sink: Sink) -> Mapping[str, Path]:
     """SHA-256 -> path of every locked package file: cached ones as they are, the others from the mirror."""
     private, store = open_apt(cell, sink), cache() / "archives" / "sha256"
-    if not all(apt.place(store, p.sha256).is_file() for p in lock.os.packages):
+    if not all(packages.place(store, p.sha256).is_file() for p in lock.os.packages):
         private.update(sink)
     return private.download_files(lock.os.packages, cache(), sink)
 

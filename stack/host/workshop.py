@@ -107,7 +107,7 @@ class Workshop:
         """Why the lock is not current; nothing is fetched."""
         return locking.stale(self.cell)
 
-    def locked(self, *, strict: bool) -> tuple[Lock | None, tuple[Change, ...]]:
+    def locked(self, *, strict: bool, announce: bool = True) -> tuple[Lock | None, tuple[Change, ...]]:
         """The cell's lock: made anew when an input or the mirror changed, unless `strict`."""
         locks.lockable(self.cell.plan)
         if strict:
@@ -119,6 +119,8 @@ class Workshop:
             self._lock = locking.read(self.cell)
         else:
             self._relock()
+        for change in self._changes if announce else ():
+            self.progress.note(str(change))
         return self._lock, self._changes
 
     def _relock(self) -> None:
@@ -132,9 +134,6 @@ class Workshop:
                 self._lock = locking.resolve(self.cell, private, self.progress.line)
                 locking.keep(self.cell, self._lock, mark)
                 self._changes = locks.difference(former, self._lock) if former else ()
-        for change in self._changes:
-            self.progress.note(str(change))
-
     # --- render ---
 
     def rendered(self) -> Tree:

@@ -64,10 +64,14 @@ def variables(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def sh(value: str) -> str:
-    """One shell word that means exactly `value`. It never holds two braces in a row, which Apptainer would replace."""
+    """One shell word that means exactly `value`, to a shell and to Apptainer.
+
+    It never holds two braces in a row, which Apptainer would replace in a definition, nor a backslash outside quotes,
+    which Apptainer's own shell keeps when it reads an image's environment.
+    """
     if "\0" in value:
         raise bad_input("a NUL character cannot be passed to a program")
-    return "'" + re.sub(r"\{(?=\{)", "{''", value.replace("'", "'\\''")) + "'"
+    return "'" + re.sub(r"\{(?=\{)", "{''", value.replace("'", "'\"'\"'")) + "'"
 
 
 def lua(value: str) -> str:

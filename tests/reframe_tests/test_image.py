@@ -109,7 +109,7 @@ def results(verdict: Verdict) -> dict[str, str]:
 def test_a_good_image_passes_every_check(
     tmp_path: Path, laptop: Plan, catalogue: Catalogue, lock: Lock, image: Path, apptainer: str
 ) -> None:
-    verdict = checked(tmp_path / "a folder", laptop, catalogue, lock, image, apptainer)
+    verdict = checked(tmp_path / "run", laptop, catalogue, lock, image, apptainer)
     assert verdict.passed, [(c.name, c.reason, c.output) for c in verdict.checks if c.result != "pass"]
     assert len(verdict.checks) == 7
 

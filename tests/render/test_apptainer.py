@@ -39,7 +39,7 @@ def arguments_filled(text: str) -> str:
 
 
 def section_of(text: str) -> dict[str, str]:
-    """Sections by name: a line whose first word begins with `%` begins one, indented or not; `header` is before them."""
+    """Sections by name: a line whose first word begins with `%` begins one, indented or not."""
     found, name = {"header": ""}, "header"
     for line in text.split("\n"):
         if line.split() and line.split()[0].startswith("%"):

@@ -32,6 +32,12 @@ def test_shell_words(values: list[str]) -> None:
     assert done.stdout.decode().split("\0")[:-1] == values
 
 
+def test_shell_words_that_apptainer_reads_alike() -> None:
+    """Apptainer 1.4 kept the backslash of `'it'\\''s'` in an image's environment."""
+    assert text.sh("it's") == "'it'\"'\"'s'"
+    assert text.sh("{{{x") == "'{''{''{x'"
+
+
 def test_no_shell_word_for_nul() -> None:
     with pytest.raises(StackError, match="NUL"):
         text.sh("a\0b")
