@@ -334,11 +334,10 @@ def run(argv: list[str]) -> int:
         for fault in error.faults:
             typer.echo(f"error: {fault}", err=True)
         return int(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on where this one stopped", err=True)
-        return int(ExitCode.INTERRUPTED)
     except BrokenPipeError:
         sys.stderr.close()
     except SystemExit as done:
+        if done.code == ExitCode.INTERRUPTED:  # what typer makes of Ctrl-C
+            typer.echo("interrupted; the same command goes on where this one stopped", err=True)
         return done.code if isinstance(done.code, int) else int(bool(done.code))
     return int(ExitCode.OK)

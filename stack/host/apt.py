@@ -236,8 +236,8 @@ class PrivateApt:
             if todo:
                 self.download([f"{p.name}={p.version}" for p in todo], incoming, sink)
         except Gone as gone:
-            names = {name.partition(" ")[0] for name in gone.packages}
-            raise Gone([f"{p.name} {p.version}" for p in todo if p.name in names]) from None
+            known = {f"{p.name} {p.version}" for p in todo}
+            raise Gone([k for k in known if k in gone.packages or k.partition(" ")[0] in gone.packages]) from None
         finally:
             take(incoming, store, wanted)
         other = [f"{p.name} {p.version}" for p in todo if not place(store, p.sha256).is_file()]

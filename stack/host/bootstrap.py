@@ -24,6 +24,7 @@ _OFFLINE = re.compile(
     r"NewConnectionError|NameResolutionError|Failed to establish|Temporary failure|ConnectTimeout|Connection refused"
     r"|Network is unreachable|Connection timed out|Could not (resolve|connect)|ProxyError"
 )
+_NOTHING = re.compile(r"the requirement (\S+) \(from versions: none\)")
 _FULL = re.compile(r"No space left on device|enough free space")
 _STEP = re.compile(
     r"^\s*(Collecting \S+|Downloading \S+|Building wheel for \S+|Installing collected packages|WARNING: Retrying(?= ))"
@@ -175,6 +176,10 @@ def stream(argv: list[str], env: dict[str, str] | None = None) -> tuple[int, str
 
 def explained(code: int, output: str, purpose: str) -> int:
     """Say why it failed, in one message."""
+    nothing = _NOTHING.search(output)
+    if nothing and not _OFFLINE.search(output):
+        what = f"could not {purpose}: the package index cannot be reached, or it has no {nothing[1]}"
+        return lacks(what, "check the network, and pip's settings")
     if _OFFLINE.search(output):
         return lacks(
             f"could not {purpose}: the package index cannot be reached", "check the network, and pip's settings"

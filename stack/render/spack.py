@@ -77,7 +77,7 @@ def _externals(plan: Plan, known: list[Part]) -> dict[str, Any]:
 
 def _external(plan: Plan, part: Part, named: Container[str]) -> dict[str, Any]:
     """No `target=` here: Spack drops an external that names another one, without a word."""
-    made: dict[str, Any] = {"id": part.name, "spec": spec(part), "prefix": part.choice.prefix}
+    made: dict[str, Any] = {"id": part.name, "spec": spec(part), "prefix": _prefix(plan, part)}
     if part.provider == "site" and plan.profile.site[part.name].modules:
         made["modules"] = list(plan.profile.site[part.name].modules)
     if part.recipe.spack.compilers:
@@ -87,6 +87,11 @@ def _external(plan: Plan, part: Part, named: Container[str]) -> dict[str, Any]:
     if needed := [name for name in _needs(plan, part) if name in named]:
         made["dependencies"] = [{"id": name} for name in needed]
     return made
+
+
+def _prefix(plan: Plan, part: Part) -> str:
+    """Wheels are unpacked where the distribution's Python looks for software that it does not package."""
+    return plan.target.os.site_packages.partition("/lib/")[0] if part.provider == "wheel" else part.choice.prefix
 
 
 def _needs(plan: Plan, part: Part) -> list[str]:

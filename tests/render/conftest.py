@@ -31,7 +31,11 @@ def lock_of(plan: Plan) -> Lock | None:
     """A lock of a plan without its packages; none when a component is built from source, which is not locked yet."""
     if any(choice.provider == "source" for choice in plan.choices):
         return None
-    rows = [Component(name=c.component, role=c.role, provider=c.provider, version=c.version) for c in plan.choices]
+    rows = [
+        # A wheel's version is the index's to tell, when the cell is locked.
+        Component(name=c.component, role=c.role, provider=c.provider, version=c.version or "4.1.0")
+        for c in plan.choices
+    ]
     system = plan.target.os.name
     closure = OsLock(system=system, architecture=plan.target.architecture, suites=(), requested=(), packages=())
     return Lock(schema=1, environment=plan.environment.name, profile=plan.profile.name, target=plan.target.name,

@@ -40,10 +40,8 @@ def stored(folder: Path) -> dict[str, File]:
 def test_golden(case: str, plan: Plan) -> None:
     made, folder = everything(plan), GOLDEN / case / "tree"
     if os.environ.get(VARIABLE):
-        for path in sorted(
-            p for p in folder.rglob("*") if p.is_file() and str(p.relative_to(folder)) not in made.files
-        ):
-            path.unlink()
+        for stale in sorted(set(stored(folder)) - set(made.files)):
+            (folder / stale).unlink()
         write_tree(folder, made)
     golden = stored(folder)
     assert sorted(made.files) == sorted(golden), REMEDY

@@ -51,6 +51,17 @@ def test_versions_are_the_locks(library: Library, catalogue: Catalogue) -> None:
     assert "openmpi@5.0.10 target=" in tree.files["spack/spack.yaml"].text
 
 
+def test_a_wheel_has_no_external_before_its_version_is_known(library: Library, catalogue: Catalogue) -> None:
+    plan = plan_of("blis-mpich", library, catalogue)
+    wheels = [c for c in plan.choices if c.provider == "wheel"]
+    assert wheels
+    before = YAML(typ="safe").load(spack.environment(plan, None).files["spack/spack.yaml"].text)["spack"]["packages"]
+    after = rendered(plan)["packages"]
+    for choice in wheels:
+        assert before[choice.spec] == {"buildable": False, "externals": []}
+        assert after[choice.spec]["externals"][0]["prefix"] == "/usr/local"
+
+
 def test_roles_fill_virtuals(library: Library, catalogue: Catalogue) -> None:
     packages = rendered(plan_of("blis-mpich", library, catalogue))["packages"]
     assert packages["mpi"] == {"require": ["mpich"]}

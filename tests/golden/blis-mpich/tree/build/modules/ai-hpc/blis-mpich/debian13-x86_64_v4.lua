@@ -5,12 +5,12 @@ local cell = pathJoin(root, "ai-hpc/blis-mpich/debian13-x86_64_v4")
 whatis("Name: " .. "ai-hpc")
 whatis("Version: " .. "blis-mpich/debian13-x86_64_v4")
 whatis("Description: " .. "PyTorch with NumPy, MPI and BLAS, and the compilers to build against them")
-whatis("Lock: " .. "2c2a0ddf5face8cd5c4ba7ce801da580bd5b1fa92cd54768eb642a58d4ef82e6")
+whatis("Lock: " .. "ae99da8e8093b7c18833c9a9baaaab8237821c759482f0c38ccb9052424efb3b")
 help("PyTorch with NumPy, MPI and BLAS, and the compilers to build against them",
      "\nRuns in an Apptainer image; the commands on PATH pass through to it.",
      "\n  " .. "blis 1.1: BLIS, dense linear algebra",
      "\n  " .. "gcc 14.2.0: GNU compilers for C, C++ and Fortran",
-     "\n  " .. "mpi4py: MPI for Python",
+     "\n  " .. "mpi4py 4.1.0: MPI for Python",
      "\n  " .. "mpich 4.2.1: MPICH, message passing",
      "\n  " .. "numpy 2.2.4: Arrays and linear algebra in Python",
      "\n  " .. "python 3.13.5: The Python interpreter",

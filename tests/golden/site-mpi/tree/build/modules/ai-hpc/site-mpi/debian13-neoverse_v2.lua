@@ -5,11 +5,11 @@ local cell = pathJoin(root, "ai-hpc/site-mpi/debian13-neoverse_v2")
 whatis("Name: " .. "ai-hpc")
 whatis("Version: " .. "site-mpi/debian13-neoverse_v2")
 whatis("Description: " .. "PyTorch with NumPy, MPI and BLAS, and the compilers to build against them")
-whatis("Lock: " .. "086deb0d088a30ef0dc8e1cadbff9ca30fa8a7e7c8769250649ff969c5ee243e")
+whatis("Lock: " .. "fbb24e0686961a2e8ea1dec70247f2f842fe29d838980799137671635bb29996")
 help("PyTorch with NumPy, MPI and BLAS, and the compilers to build against them",
      "\nRuns in an Apptainer image; the commands on PATH pass through to it.",
      "\n  " .. "gcc 14.2.0: GNU compilers for C, C++ and Fortran",
-     "\n  " .. "mpi4py: MPI for Python",
+     "\n  " .. "mpi4py 4.1.0: MPI for Python",
      "\n  " .. "mpich 8.1.29: MPICH, message passing",
      "\n  " .. "numpy 2.2.4: Arrays and linear algebra in Python",
      "\n  " .. "openblas 0.3.29: OpenBLAS, dense linear algebra",
