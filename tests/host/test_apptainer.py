@@ -140,7 +140,8 @@ def test_programs_are_tied_to_libraries_of_the_final_place(tmp_path: Path) -> No
     shutil.copy("/usr/bin/true", tree / "usr/bin/mksquashfs")
     program(tree / "usr/bin/script", "text is left alone")
     apptainer.arrange(tree, final)
-    asked = [str(patchelf), "--print-interpreter", "--print-rpath", str(tree / "usr/bin/mksquashfs")]
+    tool = str(patchelf) if patchelf.exists() else "patchelf"
+    asked = [tool, "--print-interpreter", "--print-rpath", str(tree / "usr/bin/mksquashfs")]
     told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
     inside = final / "usr/lib/x86_64-linux-gnu"
     assert sorted(told) == sorted([str(inside / "ld-linux-x86-64.so.2"), str(inside)])
@@ -162,7 +163,7 @@ def test_our_own_apptainer_is_installed_and_runs_a_container(tmp_path: Path, mon
     for helper, option in (("mksquashfs", "-version"), ("unsquashfs", "-version"), ("squashfuse_ll", "--help")):
         done = subprocess.run([made.parent / helper, option], capture_output=True, text=True, check=False)
         assert "squash" in (done.stdout + done.stderr).lower(), done
-    argv = [made, "exec", "--no-home", minimal(tmp_path / "sandbox"), "/usr/bin/echo", "inside"]
+    argv = [str(made), "exec", "--no-home", str(minimal(tmp_path / "sandbox")), "/usr/bin/echo", "inside"]
     env = {**os.environ, **apptainer.environment()}
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
     assert done.stdout == "inside\n", done.stderr
