@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -33,9 +33,9 @@ class Tools:
     namespace: tuple[str, ...] = ()  # a prefix that gives an ordinary user a range of user ids
 
 
-def packages_index(lock: Lock) -> str:
-    """A `Packages` index of exactly the locked files, for a repository made of them alone."""
-    return "\n".join(_stanza(p) for p in lock.os.packages)
+def packages_index(packages: Iterable[OsPackage]) -> str:
+    """A `Packages` index of exactly these files, for a repository made of them alone."""
+    return "\n".join(_stanza(p) for p in packages)
 
 
 def _stanza(package: OsPackage) -> str:
@@ -109,19 +109,31 @@ def squashfs(container: Container, tools: Tools, epoch: int, tar: str, output: s
     return Command(argv, "compress the file system", env={"SOURCE_DATE_EPOCH": str(epoch)}, stdin=tar)
 
 
-def sif(lock: Lock, tools: Tools, definition: str, lock_file: str, squash: str, output: str) -> tuple[Command, ...]:
-    """Put definition, lock and file system into a new SIF."""
-    add = (tools.apptainer, "sif", "add")
-    tail = ("--groupid", "1")
-    purposes = "put the image together"
-    argvs = (
-        (tools.apptainer, "sif", "new", output),
-        (*add, "--datatype", "1", "--filename", "definition", *tail, output, definition),
-        (*add, "--datatype", "6", "--filename", "stack.lock.json", *tail, output, lock_file),
-        (*add, "--datatype", "4", "--parttype", "2", "--partfs", "1", "--partarch",
-         PARTITION_ARCHITECTURES[lock.os.architecture], "--filename", "rootfs", *tail, output, squash),
-    )  # fmt: skip
-    return tuple(Command(argv, purposes, env=dict(tools.apptainer_env)) for argv in argvs)
+@dataclass(frozen=True)
+class Parts:
+    """Paths of what goes into a SIF."""
+
+    definition: str
+    lock: str
+    inspection: str
+    squashfs: str
+
+
+def sif(lock: Lock, tools: Tools, parts: Parts, output: str) -> tuple[Command, ...]:
+    """Put definition, lock, what `apptainer inspect` reads, and the file system into a new SIF."""
+    system = ("--parttype", "2", "--partfs", "1", "--partarch", PARTITION_ARCHITECTURES[lock.os.architecture])
+    objects = (
+        ("1", "definition", parts.definition, ()),
+        ("6", "stack.lock.json", parts.lock, ()),
+        ("6", "inspect-metadata.json", parts.inspection, ()),
+        ("4", "rootfs", parts.squashfs, system),
+    )
+    new = (tools.apptainer, "sif", "new", output)
+    adds = (
+        (tools.apptainer, "sif", "add", "--datatype", kind, *more, "--filename", name, "--groupid", "1", output, path)
+        for kind, name, path, more in objects
+    )
+    return tuple(Command(argv, "put the image together", env=dict(tools.apptainer_env)) for argv in (new, *adds))
 
 
 def key(lock: Lock, container: Container, overlay_digest: str, epoch: int) -> str:
@@ -140,6 +152,8 @@ SIF_HEAD_BYTES = 32768
 
 def steady_sif(head: bytes, identity: str, epoch: int) -> bytes:
     """The first bytes of a SIF with its random id taken from `identity` and its times and owners made constant."""
+    if len(head) < SIF_HEAD_BYTES:
+        raise bad_input("not a SIF file")
     fields = list(_HEADER.unpack_from(head))
     if fields[1] != b"SIF_MAGIC\0":
         raise bad_input("not a SIF file")

@@ -97,6 +97,9 @@ class OsComponent(Native):
     """A component in a distribution, and what replaces it for a vendor's accelerator."""
 
     accelerators: dict[Name, Native] = Field({})
+    refused: dict[Name, Line] = Field(
+        {}, description="vendor -> why its packages cannot be used although there are some"
+    )
 
 
 class Keyring(Model):

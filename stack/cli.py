@@ -332,7 +332,7 @@ def run(argv: list[str]) -> int:
         app(argv, prog_name="sovstack")
     except StackError as error:
         for fault in error.faults:
-            typer.echo(f"error: {fault}", err=True)
+            typer.echo(str(fault) if fault.where else f"error: {fault}", err=True)
         return int(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()

@@ -59,6 +59,8 @@ def _os(recipe: Recipe, setting: Setting) -> Choice | str:
         return f"{target.os.title} has no package for it"
     native: Native = found
     if recipe.accelerated and target.vendor != "none":
+        if target.vendor in found.refused:
+            return found.refused[target.vendor]
         if target.vendor not in found.accelerators:
             return f"{target.os.title} has no build of it for {target.vendor}"
         native = found.accelerators[target.vendor]

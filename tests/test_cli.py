@@ -71,9 +71,7 @@ def test_a_wrong_word_is_exit_code_2_and_one_clear_line(words: tuple[str, ...], 
 def test_check_reports_every_fault_and_exit_code_2(tmp_path: Path) -> None:
     bad = tmp_path / "profiles/bad.yaml"
     bad.parent.mkdir()
-    bad.write_text(
-        "schema: 1\nname: bad\ndescription: x\nimages: debian-13\npartitions:\n  default: {cpu: {microarchitecture: zen22}}\n"
-    )
+    bad.write_text("schema: 1\nname: bad\ndescription: x\nimages: debian-13\npartitions: {default: {}}\n")
     done = sovstack("check", bad)
     assert done.returncode == 2
     assert f"{bad}:4:1: unknown key 'images' (did you mean 'image'?)" in done.stderr
@@ -110,8 +108,8 @@ def test_plan_and_why_answer_as_json() -> None:
     plan = json.loads(sovstack("plan", "gpu", "--root", SITE, "--json").stdout)
     assert plan["accelerator"] == "nvidia-h100"
     choice = json.loads(sovstack("why", "gpu", "ai-hpc", "pytorch", "--root", SITE, "--json").stdout)
-    assert choice["packages"] == ["python3-torch-cuda"]
-    assert {r["provider"] for r in choice["rejected"]} == {"site", "wheel", "source"}
+    assert (choice["provider"], choice["project"]) == ("wheel", "torch")
+    assert {r["provider"] for r in choice["rejected"]} == {"site", "os", "source"}
 
 
 def test_render_writes_and_dry_run_does_not(tmp_path: Path) -> None:

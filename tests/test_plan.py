@@ -7,7 +7,7 @@ import pytest
 
 from stack import plan as planning
 from stack import target as targets
-from stack.catalogue import Catalogue
+from stack.catalogue import Catalogue, Native
 from stack.environment import Environment, Want
 from stack.errors import StackError
 from stack.host.library import Library
@@ -52,9 +52,20 @@ def test_a_choice_says_why_and_why_not_the_others(laptop: Plan) -> None:
     }
 
 
-def test_nvidia_takes_the_distributions_cuda_build(library: Library) -> None:
+def test_nvidia_takes_the_wheel_and_says_why_not_the_package(library: Library) -> None:
     choice = _make(library, partitions=_with("nvidia-h100")).choice("pytorch")
-    assert (choice.packages, choice.archive_components) == (("python3-torch-cuda",), ("contrib", "non-free"))
+    assert (choice.provider, choice.project) == ("wheel", "torch")
+    assert "downloads from the vendor" in next(r.why for r in choice.rejected if r.provider == "os")
+
+
+def test_a_distributions_own_accelerated_build_is_taken_where_there_is_one(library: Library, laptop: Plan) -> None:
+    system = laptop.target.os
+    native = Native(packages=("torch-gpu",), version="2.6.0", components=("contrib",))
+    pytorch = system.components["pytorch"].model_copy(update={"refused": {}, "accelerators": {"nvidia": native}})
+    system = system.model_copy(update={"components": {**system.components, "pytorch": pytorch}})
+    target = replace(_make(library, partitions=_with("nvidia-h100")).target, os=system)
+    choice = planning.make(laptop.profile, laptop.environment, target, library.catalogue).choice("pytorch")
+    assert (choice.packages, choice.archive_components) == (("torch-gpu",), ("contrib",))
 
 
 def test_amd_says_what_it_lacks(library: Library) -> None:

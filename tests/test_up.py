@@ -237,7 +237,7 @@ def test_locked_names_the_packages_that_the_mirror_no_longer_has(built: Built, t
     gone |= {"version": "1:1.0.0-1", "sha256": "f" * 64}
     (cell / "stack.lock.json").write_text(json.dumps(lock))
     done = sovstack("up", *CELL, "--build-dir", build, "--locked")
-    assert done.returncode == 3
+    assert done.returncode == 1
     assert "python3-numpy 1:1.0.0-1" in done.stderr
     assert not list(build.rglob("*.sif"))
     again = sovstack("lock", *CELL, "--build-dir", build)
@@ -326,12 +326,15 @@ def test_dry_run_prints_the_commands_and_does_nothing(built: Built) -> None:
 
 
 def test_the_cuda_image_is_locked_by_one_line_of_the_profile(tmp_path: Path) -> None:
+    if not os.environ.get("SOVSTACK_TEST_CUDA"):
+        pytest.skip("pip reads 3 GB of wheels to resolve them; SOVSTACK_TEST_CUDA=1 make test runs it")
     done = sovstack("lock", "gpu", "ai-hpc", "--root", SITE, "--build-dir", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     lock = json.loads(Path(json.loads(done.stdout)["lock"]).read_text())
-    names = {p["name"] for p in lock["os"]["packages"]}
-    assert "python3-torch-cuda" in names
-    assert "python3-torch" not in names
+    projects = {f["project"] for f in lock["wheels"]["files"]}
+    assert "torch" in projects
+    assert any(p.startswith("nvidia-cudnn") for p in projects)
+    assert "python3-torch" not in {p["name"] for p in lock["os"]["packages"]}
     assert lock["target"].endswith("-sm90")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -21,6 +22,7 @@ from stack.host.run import Sink, run
 from stack.lock import Lock
 
 MIB = 1 << 20
+TAR, SQUASH = "rootfs.tar", "rootfs.squashfs"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Job:
     container: Container
     overlay: Tree
     definition: str
+    inspection: str
     tools: Tools
     versions: Mapping[str, str]
     epoch: int
@@ -55,12 +58,21 @@ class Job:
     @property
     def key(self) -> str:
         """Digest of everything that decides the image's bytes."""
-        return build.key(self.lock, self.container, digest([self.overlay.digest, self.definition]), self.epoch)
+        return build.key(
+            self.lock, self.container, digest([self.overlay.digest, self.definition, self.inspection]), self.epoch
+        )
 
     @property
     def sif(self) -> Path:
         """Where the image is put."""
         return self.folder / f"{self.name}.sif"
+
+    @property
+    def parts(self) -> build.Parts:
+        """What goes into the SIF."""
+        work = self.folder / "work"
+        definition, lock, inspection = (str(work / name) for name in ("definition", "lock", "inspection"))
+        return build.Parts(definition, lock, inspection, str(self.folder / SQUASH))
 
     @property
     def log(self) -> Path:
@@ -79,7 +91,11 @@ def present(folder: Path, name: str) -> Image | None:
     record, sif = _record(folder / "image.json"), folder / f"{name}.sif"
     if record is None or not sif.is_file() or sif.stat().st_size != record.get("size"):
         return None
-    return Image(**{**record, "path": sif}) if files.sha256(sif) == record.get("sha256") else None
+    if files.sha256(sif) != record.get("sha256"):
+        return None
+    with contextlib.suppress(TypeError):  # a record of another version, or a damaged one
+        return Image(**{**record, "path": sif})
+    return None
 
 
 def _record(path: Path) -> dict[str, Any] | None:
@@ -93,17 +109,17 @@ def _record(path: Path) -> dict[str, Any] | None:
 def commands(job: Job) -> tuple[Command, ...]:
     """Everything that is run, in order."""
     work = job.folder / "work"
-    tar, squash = job.folder / "rootfs.tar", job.folder / "rootfs.squashfs"
+    tar, squash = job.folder / TAR, job.folder / SQUASH
     return (
         build.rootfs(job.lock, job.container, job.tools, job.epoch, str(work), str(tar)),
         build.squashfs(job.container, job.tools, job.epoch, str(tar), str(squash)),
-        *build.sif(job.lock, job.tools, str(work / "definition"), str(work / "lock"), str(squash), str(job.sif)),
+        *build.sif(job.lock, job.tools, job.parts, str(job.sif)),
     )
 
 
 def make_rootfs(job: Job, sink: Sink) -> bool:
     """Make `rootfs.tar`; False when an interrupted run had already made it. Call while holding the folder's lock."""
-    tar, squash = job.folder / "rootfs.tar", job.folder / "rootfs.squashfs"
+    tar, squash = job.folder / TAR, job.folder / SQUASH
     if _has(squash, job.key) or _has(tar, job.key):
         return False
     work = _fresh(job.folder / "work")
@@ -113,7 +129,7 @@ def make_rootfs(job: Job, sink: Sink) -> bool:
     repo = _fresh(work / "repo")
     for sha256, path in packages.items():
         (repo / f"{sha256}.deb").symlink_to(path)
-    (repo / "Packages").write_text(build.packages_index(job.lock))
+    (repo / "Packages").write_text(build.packages_index(job.lock.os.packages))
     (work / "tmp").mkdir()
     write_tar(work / "overlay.tar", job.overlay | build.base_files(job.container), job.epoch, _unpacked(job, work))
     with files.beside(tar) as partial:
@@ -132,7 +148,7 @@ def _unpacked(job: Job, work: Path) -> Path | None:
 
 def make_squashfs(job: Job, sink: Sink) -> bool:
     """Compress the tar; False when an interrupted run had already done it."""
-    tar, squash = job.folder / "rootfs.tar", job.folder / "rootfs.squashfs"
+    tar, squash = job.folder / TAR, job.folder / SQUASH
     if _has(squash, job.key):
         return False
     with files.beside(squash) as partial:
@@ -144,15 +160,14 @@ def make_squashfs(job: Job, sink: Sink) -> bool:
 
 def make_sif(job: Job, sink: Sink) -> Image:
     """Put the SIF together and record it."""
-    squash = job.folder / "rootfs.squashfs"
+    squash = job.folder / SQUASH
     work = _fresh(job.folder / "work")
     (work / "definition").write_text(job.definition)
     (work / "lock").write_text(job.lock.text())
+    (work / "inspection").write_text(job.inspection)
     squash_digest = files.sha256(squash)
     with files.beside(job.sif) as partial:
-        for command in build.sif(
-            job.lock, job.tools, str(work / "definition"), str(work / "lock"), str(squash), str(partial)
-        ):
+        for command in build.sif(job.lock, job.tools, job.parts, str(partial)):
             run(command, sink, log=job.log)
         with partial.open("r+b") as handle:
             head = handle.read(build.SIF_HEAD_BYTES)
@@ -170,34 +185,29 @@ def make_sif(job: Job, sink: Sink) -> Image:
 
 def write_tar(path: Path, tree: Tree, epoch: int, folder: Path | None = None) -> None:
     """A tar of a tree (and of a folder's content), owned by root, with constant times, in sorted order."""
-    entries: dict[str, tarfile.TarInfo] = {}
-    data: dict[str, bytes] = {}
-    for name, file in tree:
-        _parents(entries, name)
-        entries[name], data[name] = _info(name, 0o755 if file.executable else 0o644), file.text.encode()
-    for found in sorted(folder.rglob("*")) if folder else ():
-        name = str(found.relative_to(folder)) if folder else ""
-        _parents(entries, name)
-        if found.is_file():
-            entries[name] = _info(name, 0o755 if found.stat().st_mode & 0o100 else 0o644)
-            data[name] = found.read_bytes()
+    texts = {name: (file.text.encode(), file.executable) for name, file in tree}
+    found = {str(p.relative_to(folder)): p for p in folder.rglob("*") if p.is_file()} if folder else {}
+    parents = {str(parent) for name in (*texts, *found) for parent in PurePosixPath(name).parents}
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
-        for name, info in sorted(entries.items()):
-            info.mtime = epoch
-            info.size = len(data.get(name, b""))
-            tar.addfile(info, io.BytesIO(data.get(name, b"")))
+        for name in sorted({*texts, *found, *parents} - {"."}):
+            if name in texts:
+                data, executable = texts[name]
+                tar.addfile(_info(name, epoch, 0o755 if executable else 0o644, len(data)), io.BytesIO(data))
+            elif name in found:
+                _add_file(tar, name, found[name], epoch)
+            else:
+                tar.addfile(_info(name, epoch, 0o755, kind=tarfile.DIRTYPE))
 
 
-def _parents(entries: dict[str, tarfile.TarInfo], name: str) -> None:
-    for parent in PurePosixPath(name).parents:
-        if str(parent) != "." and str(parent) not in entries:
-            entries[str(parent)] = _info(str(parent), 0o755)
-            entries[str(parent)].type = tarfile.DIRTYPE
+def _add_file(tar: tarfile.TarFile, name: str, path: Path, epoch: int) -> None:
+    status = path.stat()
+    with path.open("rb") as handle:
+        tar.addfile(_info(name, epoch, 0o755 if status.st_mode & 0o100 else 0o644, status.st_size), handle)
 
 
-def _info(name: str, mode: int) -> tarfile.TarInfo:
+def _info(name: str, epoch: int, mode: int, size: int = 0, kind: bytes = tarfile.REGTYPE) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
-    info.mode, info.uname, info.gname = mode, "root", "root"
+    info.mode, info.uname, info.gname, info.mtime, info.size, info.type = mode, "root", "root", epoch, size, kind
     return info
 
 

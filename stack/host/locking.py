@@ -115,7 +115,7 @@ def _wheels(cell: Cell, sink: Sink) -> WheelLock | None:
         return None
     target = cell.plan.target
     sink(f"resolving wheels: {', '.join(wanted)}")
-    report = pip.resolve(wanted, target.os, target.family, cell.folder, sink)
+    report = pip.resolve(wanted, target.os, target.family, cache(), cell.folder, sink)
     return WheelLock(
         python=target.os.python,
         platforms=pip.platforms(target.os, target.family),

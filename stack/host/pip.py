@@ -14,6 +14,8 @@ from stack.host.run import Sink, run
 from stack.lock import WheelLock
 
 OLDEST_GLIBC = 17  # manylinux2014, the oldest platform that indexes still carry
+INTERPRETER = "/usr/bin/python3"  # of the image, for the scripts that wheels bring
+PREFIX = "usr/local"
 
 
 def platforms(system: Os, family: str) -> tuple[str, ...]:
@@ -23,35 +25,60 @@ def platforms(system: Os, family: str) -> tuple[str, ...]:
     return (*tags, f"manylinux2014_{family}")
 
 
-def _choice(python: str, tags: Sequence[str]) -> list[str]:
-    words = ["--only-binary=:all:", "--implementation", "cp", "--python-version", python]
-    return words + [word for tag in tags for word in ("--platform", tag)]
+def _pip(verb: str, python: str, tags: Sequence[str], cache: Path) -> tuple[str, ...]:
+    words = ["--only-binary=:all:", "--implementation", "cp", "--python-version", python, "--progress-bar", "off"]
+    words += [word for tag in tags for word in ("--platform", tag)]
+    return (sys.executable, "-m", "pip", verb, "--cache-dir", str(cache / "pip"), *words)
 
 
-def resolve_command(projects: Sequence[str], system: Os, family: str, report: Path) -> Command:
+def resolve_command(projects: Sequence[str], system: Os, family: str, cache: Path, report: Path) -> Command:
     """Ask pip for the whole closure without installing anything."""
-    base = (sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--ignore-installed", "--target", "unused")
-    argv = (*base, "--report", str(report), *_choice(system.python, platforms(system, family)), *projects)
+    base = _pip("install", system.python, platforms(system, family), cache)
+    argv = (*base, "--dry-run", "--ignore-installed", "--target", "unused", "--report", str(report), *projects)
     return Command(argv, "resolve the wheels")
 
 
-def resolve(projects: Sequence[str], system: Os, family: str, folder: Path, sink: Sink) -> str:
+def resolve(projects: Sequence[str], system: Os, family: str, cache: Path, folder: Path, sink: Sink) -> str:
     """pip's installation report (JSON text)."""
     report = folder / "pip-report.json"
-    run(resolve_command(projects, system, family, report), sink)
-    return report.read_text()
+    try:
+        run(resolve_command(projects, system, family, cache, report), sink)
+        return report.read_text()
+    finally:
+        report.unlink(missing_ok=True)
 
 
 def unpack(lock: WheelLock, cache: Path, into: Path, site: str, sink: Sink) -> None:
-    """Fetch the locked wheels by hash and install them below `into`/`site`, with no bytecode and no scripts' paths."""
+    """Fetch the locked wheels by hash and install them as the image's interpreter would see them, below `into`."""
+    folder = into.with_name("wheelhouse")
     requirements = into.with_name("requirements.txt")
     lines = [f"{f.project}=={f.version} --hash=sha256:{f.sha256}" for f in lock.files]
     files.write_text(requirements, "\n".join(lines) + "\n")
-    argv = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--ignore-installed",
-            "--require-hashes", "--cache-dir", str(cache / "pip"), "--target", str(into / site.lstrip("/")),
-            *_choice(lock.python, lock.platforms), "-r", str(requirements))  # fmt: skip
-    result = run(Command(argv, "install the locked wheels"), sink, check=False)
+    base = _pip("download", lock.python, lock.platforms, cache)
+    argv = (*base, "--no-deps", "--require-hashes", "--dest", str(folder), "-r", str(requirements))
+    result = run(Command(argv, "fetch the locked wheels"), sink, check=False)
     if result.returncode:
         names = ", ".join(f"{f.project} {f.version}" for f in lock.files)
         last = result.tail.strip().splitlines()[-1:] or [""]
         raise host_lacks(f"the locked wheels could not be had ({names}): {last[0]}", "lock again, without --locked")
+    for path in sorted(folder.glob("*.whl")):
+        sink(f"installing {path.name}")
+        _install(path, into, site)
+
+
+def _install(wheel: Path, into: Path, site: str) -> None:
+    """Unpack one wheel; scripts start the image's interpreter, and nothing of this machine gets in."""
+    from installer import install
+    from installer.destinations import SchemeDictionaryDestination
+    from installer.sources import WheelFile
+
+    scheme = {
+        "purelib": site,
+        "platlib": site,
+        "headers": f"/{PREFIX}/include/{wheel.name.partition('-')[0]}",
+        "scripts": f"/{PREFIX}/bin",
+        "data": f"/{PREFIX}",
+    }
+    destination = SchemeDictionaryDestination(scheme, INTERPRETER, "posix", destdir=str(into))
+    with WheelFile.open(wheel) as source:
+        install(source=source, destination=destination, additional_metadata={"INSTALLER": b"sovstack\n"})

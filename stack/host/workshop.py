@@ -134,6 +134,7 @@ class Workshop:
                 self._lock = locking.resolve(self.cell, private, self.progress.line)
                 locking.keep(self.cell, self._lock, mark)
                 self._changes = locks.difference(former, self._lock) if former else ()
+
     # --- render ---
 
     def rendered(self) -> Tree:
@@ -165,6 +166,7 @@ class Workshop:
             container=plan.container,
             overlay=render_apptainer.metadata(plan, lock),
             definition=definition,
+            inspection=next(file.text for _path, file in render_apptainer.inspection(plan, lock)),
             tools=tools,
             versions={} if self.dry else versions.tools(tools),
             epoch=self.cell.catalogue.defaults.source_date_epoch,

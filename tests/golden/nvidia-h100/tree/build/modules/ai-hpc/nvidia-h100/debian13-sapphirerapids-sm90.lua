@@ -5,7 +5,7 @@ local cell = pathJoin(root, "ai-hpc/nvidia-h100/debian13-sapphirerapids-sm90")
 whatis("Name: " .. "ai-hpc")
 whatis("Version: " .. "nvidia-h100/debian13-sapphirerapids-sm90")
 whatis("Description: " .. "PyTorch with NumPy, MPI and BLAS, and the compilers to build against them")
-whatis("Lock: " .. "a10ccdc4c0a8e8cec20c084d5bca3bdf934e30dcc1f4d00896e995770d55e746")
+whatis("Lock: " .. "409852460a30f0914007fad3c0af7f96e56c9d6276f578e69b085319f7e50b30")
 help("PyTorch with NumPy, MPI and BLAS, and the compilers to build against them",
      "\nRuns in an Apptainer image; the commands on PATH pass through to it.",
      "\n  " .. "gcc 14.2.0: GNU compilers for C, C++ and Fortran",
@@ -14,7 +14,7 @@ help("PyTorch with NumPy, MPI and BLAS, and the compilers to build against them"
      "\n  " .. "openblas 0.3.29: OpenBLAS, dense linear algebra",
      "\n  " .. "openmpi 5.0.7: Open MPI, message passing",
      "\n  " .. "python 3.13.5: The Python interpreter",
-     "\n  " .. "pytorch 2.6.0: Tensors, automatic differentiation and neural networks",
+     "\n  " .. "pytorch 4.1.0: Tensors, automatic differentiation and neural networks",
      "\nFolders to see inside, besides the home and the current one: SOVSTACK_BIND=/data,/scratch")
 
 family("sovstack")

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stack import build, closure
+from stack.build import Parts, Tools
+from stack.errors import StackError
+from stack.lock import Lock
+from stack.plan import Plan
+from tests.conftest import RECORDED
+from tests.test_lock import make
+
+TOOLS = Tools(
+    "/usr/bin/mmdebstrap", "/usr/bin/mksquashfs", "/opt/bin/apptainer", {"APPTAINER_USERNS": "1"}, ("unshare",)
+)
+PARTS = Parts("/w/definition", "/w/lock", "/w/inspection", "/c/rootfs.squashfs")
+EPOCH = 1767225600
+
+
+@pytest.fixture
+def lock(laptop: Plan) -> Lock:
+    return make(laptop)
+
+
+def test_the_index_holds_exactly_the_locked_files(lock: Lock) -> None:
+    found = list(closure.stanzas(build.packages_index(lock.os.packages)))
+    assert [(f["Package"], f["Version"], f["SHA256"]) for f in found] == [
+        (p.name, p.version, p.sha256) for p in lock.os.packages
+    ]
+
+
+def test_a_real_stanza_keeps_what_apt_needs() -> None:
+    rows = closure.installed((RECORDED / "closure/simulate.txt").read_text())
+    packages = closure.packages((RECORDED / "closure/show.txt").read_text(), rows)
+    text = build.packages_index(packages)
+    libc = next(f for f in closure.stanzas(text) if f["Package"] == "libc6")
+    assert (libc["Depends"], libc["Multi-Arch"]) == ("libgcc-s1", "same")
+    assert libc["Filename"] == f"./{libc['SHA256']}.deb"
+
+
+def test_the_root_file_system_is_made_of_the_locked_versions_alone(lock: Lock, laptop: Plan) -> None:
+    command = build.rootfs(lock, laptop.container, TOOLS, EPOCH, "/b/my work", "/b/out.tar")
+    include = next(word for word in command.argv if word.startswith("--include="))
+    assert "python3-numpy=1:2.2.4+ds-1" in include
+    assert command.argv[0] == "unshare"
+    assert command.argv[-1] == "deb [trusted=yes] copy:/b/my%20work/repo ./"
+    assert command.env["SOURCE_DATE_EPOCH"] == str(EPOCH)
+    assert not [word for word in command.argv if "://" in word]
+
+
+def test_the_sif_holds_definition_lock_description_and_file_system(lock: Lock) -> None:
+    commands = build.sif(lock, TOOLS, PARTS, "/c/out.sif")
+    assert commands[0].argv == ("/opt/bin/apptainer", "sif", "new", "/c/out.sif")
+    assert [c.argv[4] for c in commands[1:]] == ["1", "6", "6", "4"]
+    assert all(c.env == {"APPTAINER_USERNS": "1"} for c in commands)
+
+
+def test_the_key_sees_every_input(lock: Lock, laptop: Plan) -> None:
+    container = laptop.container
+    keys = {
+        build.key(lock, container, "o", EPOCH),
+        build.key(lock.model_copy(update={"profile": "other"}), container, "o", EPOCH),
+        build.key(lock, container.model_copy(update={"compression_level": 9}), "o", EPOCH),
+        build.key(lock, container, "p", EPOCH),
+        build.key(lock, container, "o", EPOCH + 1),
+    }
+    assert len(keys) == 5
+
+
+def test_the_base_files_cover_what_the_host_would_leak(laptop: Plan) -> None:
+    names = {path for path, _file in build.base_files(laptop.container)}
+    assert names >= {"etc/hostname", "etc/hosts", "etc/resolv.conf", "etc/apt/sources.list"}
+
+
+def test_what_is_no_sif_is_refused() -> None:
+    with pytest.raises(StackError, match="not a SIF file"):
+        build.steady_sif(bytes(build.SIF_HEAD_BYTES), "0", EPOCH)
+    with pytest.raises(StackError, match="not a SIF file"):
+        build.steady_sif(b"short", "0", EPOCH)
+
+
+@pytest.mark.image
+def test_a_real_sif_becomes_the_same_bytes_twice(lock: Lock, tmp_path: Path) -> None:
+    from stack.host import apptainer
+    from stack.host.run import run
+
+    found = apptainer.find()
+    if found is None:
+        pytest.skip("no Apptainer here; `make up` installs one")
+    tools = replace(TOOLS, apptainer=str(found), apptainer_env=apptainer.environment())
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/file").write_text("x")
+    squash = tmp_path / "s"
+    program = apptainer.tool("mksquashfs")
+    assert program
+    subprocess.run([program, tmp_path / "root", squash, "-quiet", "-all-root"], check=True, capture_output=True)
+    parts = Parts(*(str(shutil.copy(tmp_path / "root/file", tmp_path / n)) for n in ("d", "l", "i")), str(squash))
+    heads = []
+    for name in ("a.sif", "b.sif"):
+        for command in build.sif(lock, tools, parts, str(tmp_path / name)):
+            run(command)
+        heads.append((tmp_path / name).read_bytes()[: build.SIF_HEAD_BYTES])
+    assert heads[0] != heads[1]
+    steady = [build.steady_sif(head, "identity", EPOCH) for head in heads]
+    assert steady[0] == steady[1]
+    assert steady[0] != build.steady_sif(heads[0], "another", EPOCH)
+    names = [name for _kind, name, _offset, _size in build.objects(steady[0])]
+    assert names == ["definition", "stack.lock.json", "inspect-metadata.json", "rootfs"]
+    listing = subprocess.run(
+        [found, "sif", "list", tmp_path / "a.sif"], capture_output=True, text=True, check=True
+    ).stdout
+    assert listing.count("|1 ") >= 4
