@@ -9,9 +9,10 @@ def main() -> None:
     """Run the command line and exit with its code."""
     if sys.argv[1:] == ["--version"]:
         from stack import __version__
+        from stack.host import output
 
-        sys.stdout.write(f"sovstack {__version__}\n")
-        return
+        print(f"sovstack {__version__}")  # noqa: T201 - the answer
+        sys.exit(0 if output.finish() else 3)
     from stack.cli import run
 
     sys.exit(run(sys.argv[1:]))

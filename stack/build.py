@@ -70,6 +70,7 @@ def rootfs(lock: Lock, container: Container, tools: Tools, epoch: int, work: str
         tools.mmdebstrap,
         "--mode=root",
         "--variant=essential",
+        "--verbose",  # what dpkg does is our progress and the log's content
         f"--architectures={lock.os.architecture}",
         "--format=tar",
         '--aptopt=APT::Sandbox::User "root"',

@@ -328,16 +328,21 @@ def doctor(
 
 def run(argv: list[str]) -> int:
     """Run one command line; every error becomes text on standard error and an exit code."""
+    from stack.host import output
+
+    output.prepare()
     try:
         app(argv, prog_name="sovstack")
     except StackError as error:
-        for fault in error.faults:
-            typer.echo(str(fault) if fault.where else f"error: {fault}", err=True)
+        output.complain(str(fault) if fault.where else f"error: {fault}" for fault in error.faults)
         return int(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
+    except OSError as error:  # nobody nearer knew what to make of it
+        if output.finish():  # else it was the answer that could not be written, which is said by now
+            output.complain([f"error: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}"])
+        return int(ExitCode.HOST)
     except SystemExit as done:
         if done.code == ExitCode.INTERRUPTED:  # what typer makes of Ctrl-C
-            typer.echo("interrupted; the same command goes on where this one stopped", err=True)
-        return done.code if isinstance(done.code, int) else int(bool(done.code))
+            output.complain(["interrupted; the same command goes on where this one stopped"])
+        code = done.code if isinstance(done.code, int) else int(bool(done.code))
+        return code if output.finish() else int(ExitCode.HOST)
     return int(ExitCode.OK)

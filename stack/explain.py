@@ -77,7 +77,9 @@ def verdict_text(verdict: Verdict) -> str:
     lines = [line for c in failed for line in _failure(c)]
     lines += [_line(c) for c in verdict.checks]
     counts = {kind: sum(c.result == kind for c in verdict.checks) for kind in ("pass", "fail", "skip")}
-    lines.append(f"{counts['pass']} passed, {counts['fail']} failed, {counts['skip']} skipped on {verdict.date}")
+    lines.append(
+        f"{counts['pass']} passed, {counts['fail']} failed, {counts['skip']} skipped, checked on {verdict.date}"
+    )
     return "\n".join(lines)
 
 
@@ -99,7 +101,7 @@ def _share(metric: Metric) -> float:
 
 def up_text(plan: Plan, verdict: Verdict, paths: Mapping[str, str], *, reused: bool) -> str:
     """What `up` ends with: the verdict, where things are, and how to use them."""
-    again = f" (checked on {verdict.date}; --fresh checks again)" if reused else ""
+    again = " (reused; --fresh checks again)" if reused else ""
     lines = [verdict_text(verdict) + again, ""]
     lines += [f"{name:8} {path}" for name, path in paths.items() if name != "modules"]
     lines += ["", f"use it:  module use {paths['modules']} && module load {plan.environment.name}"]

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -152,12 +153,16 @@ def read_until(child: subprocess.Popen[str], sign: str) -> str:
     return seen
 
 
-@pytest.mark.parametrize("stage", ["lock", "root file system", "installing essential", "squashfs", "image", "checks"])
-def test_a_killed_up_resumes(built: Built, tmp_path: Path, stage: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "later"),
+    [("lock", 0), ("root file system", 0), ("root file system", 8), ("squashfs", 0), ("image", 0), ("checks", 0)],
+)
+def test_a_killed_up_resumes(built: Built, tmp_path: Path, stage: str, later: float) -> None:
     build = tmp_path / "build"
     with started("up", *CELL, "--build-dir", build) as child:
         seen = read_until(child, stage)
         assert stage in seen
+        time.sleep(later)
         child.kill()
         child.wait()
     assert not list(build.glob("small/laptop/*/small.sif")) or stage == "checks"
@@ -172,7 +177,8 @@ def test_a_killed_up_resumes(built: Built, tmp_path: Path, stage: str) -> None:
 def test_an_interrupted_up_ends_what_it_started(tmp_path: Path) -> None:
     build = tmp_path / "build"
     with started("up", *CELL, "--build-dir", build) as child:
-        read_until(child, "installing")
+        read_until(child, "root file system")
+        time.sleep(8)
         child.send_signal(signal.SIGINT)
         assert child.stderr is not None
         assert "goes on where this one stopped" in child.stderr.read()

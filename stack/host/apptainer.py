@@ -39,8 +39,7 @@ _ELF = b"\x7fELF"
 
 def tools_folder() -> Path:
     """The user's own folder for programs that no package manager put there."""
-    base = os.environ.get("XDG_DATA_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".local/share") / "sovstack/tools"
+    return files.user_folder("XDG_DATA_HOME", ".local/share") / "tools"
 
 
 def find(data: Needs | None = None) -> Path | None:
@@ -70,7 +69,9 @@ def tool(name: str) -> str | None:
 def version(path: Path) -> str | None:
     """What `--version` says (`1.4.5`), or None when it does not run."""
     try:
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, errors="replace", timeout=30, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = re.search(r"\bversion (\d[\w.+~-]*)", done.stdout)

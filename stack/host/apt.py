@@ -67,8 +67,7 @@ class Source:
 
 def cache_folder() -> Path:
     """Where fetched packages and indexes are kept between runs and shared by all builds of a user."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "sovstack"
+    return files.user_folder("XDG_CACHE_HOME", ".cache")
 
 
 def _program(name: str) -> str:

@@ -12,7 +12,7 @@ from stack.catalogue import Catalogue
 from stack.check import check_environment, check_profile
 from stack.errors import Faults
 from stack.host import detect, doctor
-from stack.host.library import Library
+from stack.host.library import Library, absolute
 from stack.plan import Plan
 from stack.target import HostFacts
 
@@ -57,7 +57,7 @@ def open_cell(library: Library, profile: str, environment: str | None, partition
     target = targets.resolve(site, partition or next(iter(site.partitions)), catalogue, facts)
     plan = planning.make(site, wanted, target, catalogue)
     documents = {"profile": profile_document.digest, "environment": environment_document.digest}
-    return Cell(plan, catalogue, facts, documents, build_dir.resolve(), _notices(plan, catalogue, facts))
+    return Cell(plan, catalogue, facts, documents, absolute(build_dir), _notices(plan, catalogue, facts))
 
 
 def examine(library: Library, profile: str, build_dir: Path) -> tuple[list[dict[str, str]], str, bool]:

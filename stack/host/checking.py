@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from stack.catalogue import Catalogue
 from stack.check import KINDS
 from stack.document import validate
 from stack.errors import Fault, Faults, Position, StackError
-from stack.host.library import Library
+from stack.host.library import Library, absolute
 
 FOLDERS = {"profiles": "profile", "environments": "environment", "recipes": "recipe", "containers": "container"}
 
@@ -39,10 +40,10 @@ def _catalogue(library: Library, faults: Faults) -> Catalogue | None:
 
 def _named(path: Path, faults: Faults) -> tuple[str, Path] | None:
     where = Position(str(path))
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - `Path.is_file` raises for a name that is too long
         faults.add("no such file", where)
         return None
-    folder = path.resolve().parent.name
+    folder = absolute(path).parent.name
     kind = folder if folder in FOLDERS else _kind(path)
     if kind is None:
         faults.add("not a profile, an environment, a recipe or a container", where, "put it in a folder of that name")

@@ -86,9 +86,10 @@ def _squashfs(data: Needs) -> Iterator[Finding]:
 
 def _output(*argv: str) -> str:
     try:
-        return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False).stdout
+        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
+    return done.stdout
 
 
 def keyring(system: Os) -> Finding:
@@ -179,8 +180,10 @@ def _granted(path: Path, user: str) -> int:
 def disk(build: Path, data: Needs) -> Finding:
     """Room where images are built."""
     there = build.absolute()
-    while not there.exists():
+    while not os.path.lexists(there):
         there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        return Finding("disk", "unusable", f"{there} is no folder that you may write", "use another --build-dir")
     free = shutil.disk_usage(there).free / 2**30
     detail = f"{free:.1f} GiB free in {there}"
     if free < data.disk_gib:

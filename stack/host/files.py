@@ -6,10 +6,13 @@ import contextlib
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from stack.artifact import Tree
 from stack.errors import ExitCode, Fault, Position, StackError, bad_input, host_lacks
@@ -17,12 +20,10 @@ from stack.errors import ExitCode, Fault, Position, StackError, bad_input, host_
 
 def read_text(path: Path, limit: int) -> str:
     """Text of a file of at most `limit` bytes, UTF-8; raises `StackError` naming the file otherwise."""
-    where = Position(str(path))
     try:
-        with path.open("rb") as handle:
-            raw = handle.read(limit + 1)
+        raw = _bounded(path, limit + 1)
     except OSError as error:
-        raise bad_input(f"cannot be read: {error.strerror}", where) from None
+        raise bad_input(f"cannot be read: {error.strerror}", Position(str(path))) from None
     if len(raw) > limit:
         raise bad_input(
             f"larger than {limit >> 10} KiB", Position(str(path), 1, 1), "a document is a short text written by hand"
@@ -36,9 +37,39 @@ def read_text(path: Path, limit: int) -> str:
         ) from None
 
 
+def user_folder(variable: str, usual: str) -> Path:
+    """This program's folder below one of the user's base folders: what the XDG variable names, or `usual` at home."""
+    base = os.environ.get(variable, "")
+    if base.startswith("/"):
+        return Path(base) / "sovstack"
+    try:
+        return Path.home() / usual / "sovstack"
+    except RuntimeError:
+        raise host_lacks("this user has no home folder", f"set HOME, or {variable}") from None
+
+
+def _bounded(path: Path, limit: int) -> bytes:
+    """The first bytes of an ordinary file. A pipe would make us wait for its writer, a device has no end."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as handle:
+        mode = os.fstat(handle.fileno()).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "not an ordinary file")
+        return handle.read(limit)
+
+
+def read_record(path: Path, limit: int = 1 << 20) -> Any:
+    """JSON that a former run left; None when there is none, or none that can be used."""
+    try:
+        return json.loads(read_text(path, limit))
+    except (StackError, ValueError, RecursionError):
+        return None
+
+
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a forbidden folder into a clear error; anything else passes."""
+    """Turn what a file system refuses (a full disk, a forbidden folder) into a clear error."""
     try:
         yield
     except OSError as error:
@@ -49,11 +80,12 @@ def disk_errors(path: Path) -> Iterator[None]:
             ) from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise host_lacks(f"{path}: {error.strerror}", "choose a folder you may write, with --build-dir") from None
-        raise
+        said = error.strerror or str(error)
+        raise host_lacks(f"{path}: {said}", "choose another folder, with --build-dir") from None
 
 
 def _existing(path: Path) -> Path:
-    while not path.exists():
+    while not os.path.exists(path):  # noqa: PTH110 - `Path.exists` raises where it may not look
         path = path.parent
     return path
 
@@ -90,11 +122,17 @@ def _remove(path: Path) -> None:
 
 def write_text(path: Path, text: str, *, executable: bool = False) -> None:
     """Write a whole file or nothing; an equal file is left alone."""
-    if path.is_file() and path.read_bytes() == text.encode() and os.access(path, os.X_OK) == executable:
-        return
+    data = text.encode("utf-8", "surrogateescape")  # a path in it may have bytes that are no text
+    with disk_errors(path):
+        if _holds(path, data) and os.access(path, os.X_OK) == executable:
+            return
     with beside(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_bytes(data)
         partial.chmod(0o755 if executable else 0o644)
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def write_tree(folder: Path, tree: Tree) -> None:
@@ -125,13 +163,13 @@ def exclusive(folder: Path, waiting: Callable[[str], None], *, wait: bool = True
     """Hold the folder's lock. A second process says whom it waits for, or stops when `wait` is false."""
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("a+")
+        handle = (folder / ".lock").open("a+", encoding="utf-8", errors="replace")
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             handle.seek(0)
-            holder = handle.read().strip() or "another process"
+            holder = handle.read(100).strip() or "another process"
             if not wait:
                 raise StackError(
                     [Fault(f"{folder} is in use by {holder}", None, "wait for it to end")], ExitCode.HOST

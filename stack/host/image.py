@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import shutil
 import tarfile
 from collections.abc import Callable, Mapping
@@ -91,7 +90,7 @@ def present(folder: Path, name: str) -> Image | None:
     record, sif = _record(folder / "image.json"), folder / f"{name}.sif"
     if record is None or not sif.is_file() or sif.stat().st_size != record.get("size"):
         return None
-    if files.sha256(sif) != record.get("sha256"):
+    if files.sha256(sif) != record.get("sha256") or not isinstance(record.get("tools"), dict):
         return None
     with contextlib.suppress(TypeError):  # a record of another version, or a damaged one
         return Image(**{**record, "path": sif})
@@ -99,10 +98,7 @@ def present(folder: Path, name: str) -> Image | None:
 
 
 def _record(path: Path) -> dict[str, Any] | None:
-    try:
-        made = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return None
+    made = files.read_record(path)
     return made if isinstance(made, dict) else None
 
 
@@ -129,7 +125,7 @@ def make_rootfs(job: Job, sink: Sink) -> bool:
     repo = _fresh(work / "repo")
     for sha256, path in packages.items():
         (repo / f"{sha256}.deb").symlink_to(path)
-    (repo / "Packages").write_text(build.packages_index(job.lock.os.packages))
+    files.write_text(repo / "Packages", build.packages_index(job.lock.os.packages))
     (work / "tmp").mkdir()
     write_tar(work / "overlay.tar", job.overlay | build.base_files(job.container), job.epoch, _unpacked(job, work))
     with files.beside(tar) as partial:
@@ -162,9 +158,9 @@ def make_sif(job: Job, sink: Sink) -> Image:
     """Put the SIF together and record it."""
     squash = job.folder / SQUASH
     work = _fresh(job.folder / "work")
-    (work / "definition").write_text(job.definition)
-    (work / "lock").write_text(job.lock.text())
-    (work / "inspection").write_text(job.inspection)
+    files.write_text(work / "definition", job.definition)
+    files.write_text(work / "lock", job.lock.text())
+    files.write_text(work / "inspection", job.inspection)
     squash_digest = files.sha256(squash)
     with files.beside(job.sif) as partial:
         for command in build.sif(job.lock, job.tools, job.parts, str(partial)):

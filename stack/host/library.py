@@ -102,7 +102,7 @@ class Library:
         """Path of a document by name, or by a path that ends in .yaml."""
         if name.endswith((".yaml", ".yml")) or "/" in name:
             path = Path(name)
-            if path.is_file():
+            if os.path.isfile(path):  # noqa: PTH113 - `Path.is_file` raises for a name that is too long
                 return path
             raise bad_input("no such file", Position(name))
         known = self.files(folder)
@@ -132,6 +132,11 @@ class Library:
 def shown(path: Path) -> str:
     """A path as the user would type it: relative to the current folder when it is below it."""
     try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
+        return str(absolute(path).relative_to(Path.cwd()))
+    except (ValueError, OSError):
         return str(path)
+
+
+def absolute(path: Path) -> Path:
+    """A path from the root, links followed; unlike `Path.resolve` it takes links that lead in a circle as they are."""
+    return Path(os.path.realpath(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -67,11 +66,7 @@ def fingerprint(cell: Cell, private: PrivateApt) -> str:
 
 def reusable(cell: Cell, mark: str) -> Lock | None:
     """The lock of an earlier run that had the same fingerprint."""
-    try:
-        state = json.loads((cell.folder / "lock.state.json").read_text())
-        lock = read(cell)
-    except (OSError, ValueError, StackError):
-        return None
+    state, lock = files.read_record(cell.folder / "lock.state.json"), former(cell)
     return lock if lock and state == {"fingerprint": mark, "lock": lock.digest} else None
 
 

@@ -43,7 +43,7 @@ def resolve(projects: Sequence[str], system: Os, family: str, cache: Path, folde
     report = folder / "pip-report.json"
     try:
         run(resolve_command(projects, system, family, cache, report), sink)
-        return report.read_text()
+        return report.read_text(encoding="utf-8")
     finally:
         report.unlink(missing_ok=True)
 

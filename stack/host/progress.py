@@ -46,12 +46,13 @@ class Progress:
 
     def __init__(self, *, quiet: bool = False, stream: TextIO | None = None,
                  clock: Callable[[], float] = time.monotonic) -> None:  # fmt: skip
-        self.quiet, self._clock = quiet, clock
         self._stream = stream or sys.stderr
+        self._clock = clock
+        self.quiet = quiet or self._stream is None  # Python has none where standard error was closed
         self._stages: list[Stage] = []
         self._running: Running | None = None
         self._newest, self._printed = "", 0.0
-        self._console = None if quiet else _terminal(self._stream)
+        self._console = None if self.quiet else _terminal(self._stream)
         self._status: Status | None = None
 
     @property
@@ -137,13 +138,13 @@ class Progress:
             self._print(f"    {_ended(stage)}")
 
     def _print(self, text: str) -> None:
-        """One plain line; a reader who has gone away does not stop the work."""
+        """One plain line; a reader who has gone away, or a full disk there, does not stop the work."""
         if self.quiet:
             return
         if self._console is not None:
             self._console.print(text, markup=False, highlight=False, emoji=False)
             return
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             print(text, file=self._stream, flush=True)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import __version__, build, report
+from stack import __version__, build, report, verify
 from stack import lock as locks
 from stack.artifact import Command, Tree
 from stack.errors import StackError, bad_input, host_lacks
@@ -218,6 +218,10 @@ class Workshop:
             return None
         where = checks.paths(self.cell, made.path, found, preload)
         env = checks.environment(apptainer.environment())
+        if self.dry:
+            for command in verify.commands(where, env, only):
+                self._print(command)
+            return None
         partial = bool(only) or preload is not None
         standing = None if fresh or partial else checks.standing(self.cell, made, self._lock)
         if standing:
@@ -237,6 +241,8 @@ class Workshop:
             plan = self.cell.plan
             remedy = f"`sovstack build {plan.profile.name} {plan.environment.name}` builds it"
             raise bad_input(f"there is no image of {plan.cell} in {shown(self.cell.build_dir)}", remedy=remedy)
+        if apptainer.find() is None:
+            raise host_lacks("Apptainer is not installed here", "`sovstack up` installs it, without root")
         self._image = made
         return self.verified(made, fresh=True, preload=preload, only=only)
 

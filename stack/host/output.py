@@ -1,0 +1,48 @@
+"""Standard output and error as the caller gave them: perhaps closed, full, or unable to write every character."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterable
+
+from stack.visible import visible
+
+
+def prepare() -> None:
+    """From here on a character that a stream cannot write is written as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def complain(lines: Iterable[str]) -> None:
+    """Lines on standard error; where nobody can read them, the exit code has to do."""
+    if sys.stderr is not None:  # Python has none where it was closed
+        with contextlib.suppress(OSError):
+            for line in lines:
+                print(visible(line), file=sys.stderr, flush=True)
+    finish()
+
+
+def finish() -> bool:
+    """Write out what is buffered, so that Python leaves quietly. False when the answer could not be; that is said."""
+    written = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError as error:
+            written = written and stream is not sys.stdout
+            _discard(stream.fileno())
+            if stream is sys.stdout:
+                complain([f"error: the answer could not be written: {error.strerror}"])
+    return written
+
+
+def _discard(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
