@@ -11,8 +11,7 @@ def main() -> None:
         from stack import __version__
         from stack.host import output
 
-        print(f"sovstack {__version__}")  # noqa: T201 - the answer
-        sys.exit(0 if output.finish() else 3)
+        sys.exit(0 if output.answer(f"sovstack {__version__}") else 3)
     from stack.cli import run
 
     sys.exit(run(sys.argv[1:]))

@@ -106,6 +106,8 @@ def squashfs(container: Container, tools: Tools, epoch: int, tar: str, output: s
         "zstd",
         "-Xcompression-level",
         level,
+        # A tar's own entry for `/` is passed over; without these the root folder is its maker's, and open to everyone.
+        *("-root-mode", "755", "-root-uid", "0", "-root-gid", "0", "-root-time", str(epoch)),
     )
     return Command(argv, "compress the file system", env={"SOURCE_DATE_EPOCH": str(epoch)}, stdin=tar)
 
@@ -139,7 +141,9 @@ def sif(lock: Lock, tools: Tools, parts: Parts, output: str) -> tuple[Command, .
 
 def key(lock: Lock, container: Container, overlay_digest: str, epoch: int) -> str:
     """Names the image that these inputs give; a built image with this key is not built again."""
-    return digest([lock.digest, container.model_dump(mode="json", by_alias=True), overlay_digest, epoch])
+    tools = Tools("", "", "", {})
+    how = [rootfs(lock, container, tools, epoch, "", "").argv, squashfs(container, tools, epoch, "", "").argv]
+    return digest([lock.digest, container.model_dump(mode="json", by_alias=True), overlay_digest, epoch, how])
 
 
 # --- SIF header -------------------------------------------------------------------------------------------------

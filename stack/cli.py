@@ -6,7 +6,6 @@ Document -> Profile + Environment -> Target -> Plan -> Tree -> Lock -> Command..
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -332,17 +331,21 @@ def run(argv: list[str]) -> int:
 
     output.prepare()
     try:
-        app(argv, prog_name="sovstack")
+        code = _answered(argv)
     except StackError as error:
         output.complain(str(fault) if fault.where else f"error: {fault}" for fault in error.faults)
         return int(error.exit_code)
     except OSError as error:  # nobody nearer knew what to make of it
-        if output.finish():  # else it was the answer that could not be written, which is said by now
-            output.complain([f"error: {f'{error.filename}: ' if error.filename else ''}{error.strerror or error}"])
+        output.complain([f"error: {error.filename or 'the answer could not be written'}: {error.strerror or error}"])
         return int(ExitCode.HOST)
+    if code == ExitCode.INTERRUPTED:  # what typer makes of Ctrl-C
+        output.complain(["interrupted; the same command goes on where this one stopped"])
+    return code if output.finish() else int(ExitCode.HOST)
+
+
+def _answered(argv: list[str]) -> int:
+    try:
+        app(argv, prog_name="sovstack")
     except SystemExit as done:
-        if done.code == ExitCode.INTERRUPTED:  # what typer makes of Ctrl-C
-            output.complain(["interrupted; the same command goes on where this one stopped"])
-        code = done.code if isinstance(done.code, int) else int(bool(done.code))
-        return code if output.finish() else int(ExitCode.HOST)
+        return done.code if isinstance(done.code, int) else int(bool(done.code))
     return int(ExitCode.OK)

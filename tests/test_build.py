@@ -99,7 +99,8 @@ def test_a_real_sif_becomes_the_same_bytes_twice(lock: Lock, tmp_path: Path) -> 
     program = apptainer.tool("mksquashfs")
     assert program
     subprocess.run([program, tmp_path / "root", squash, "-quiet", "-all-root"], check=True, capture_output=True)
-    parts = Parts(*(str(shutil.copy(tmp_path / "root/file", tmp_path / n)) for n in ("d", "l", "i")), str(squash))
+    copies = [str(shutil.copy(tmp_path / "root/file", tmp_path / n)) for n in ("d", "l", "i")]
+    parts = Parts(copies[0], copies[1], copies[2], str(squash))
     heads = []
     for name in ("a.sif", "b.sif"):
         for command in build.sif(lock, tools, parts, str(tmp_path / name)):

@@ -133,10 +133,13 @@ def shown(path: Path) -> str:
     """A path as the user would type it: relative to the current folder when it is below it."""
     try:
         return str(absolute(path).relative_to(Path.cwd()))
-    except (ValueError, OSError):
+    except ValueError:
         return str(path)
 
 
 def absolute(path: Path) -> Path:
     """A path from the root, links followed; unlike `Path.resolve` it takes links that lead in a circle as they are."""
-    return Path(os.path.realpath(path))
+    try:
+        return Path(os.path.realpath(path))
+    except FileNotFoundError:
+        raise bad_input("the current folder is gone", remedy="cd to another") from None

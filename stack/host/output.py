@@ -27,18 +27,25 @@ def complain(lines: Iterable[str]) -> None:
     finish()
 
 
+def answer(text: str) -> bool:
+    """One line on standard output; whether it could be written."""
+    with contextlib.suppress(OSError):
+        print(text)
+    return finish()
+
+
 def finish() -> bool:
-    """Write out what is buffered, so that Python leaves quietly. False when the answer could not be; that is said."""
+    """Write out what is buffered, so that Python leaves quietly. False when the answer could not be, which is said."""
     written = True
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
-        except OSError as error:
-            written = written and stream is not sys.stdout
+        except OSError:
             _discard(stream.fileno())
             if stream is sys.stdout:
-                complain([f"error: the answer could not be written: {error.strerror}"])
+                written = False
+                complain(["error: the answer could not be written"])
     return written
 
 

@@ -124,12 +124,14 @@ class Workshop:
         return self._lock, self._changes
 
     def _relock(self) -> None:
-        with self.progress.stage("lock"):
+        with self.progress.stage("lock") as running:
             private = locking.open_apt(self.cell, self.progress.line)
             private.update(self.progress.line)
             mark = locking.fingerprint(self.cell, private)
             self._lock = locking.reusable(self.cell, mark)
-            if self._lock is None:
+            if self._lock:
+                running.reused("neither an input nor the mirror changed")
+            else:
                 former = locking.former(self.cell)
                 self._lock = locking.resolve(self.cell, private, self.progress.line)
                 locking.keep(self.cell, self._lock, mark)
