@@ -336,11 +336,15 @@ def run(argv: list[str]) -> int:
         output.complain(str(fault) if fault.where else f"error: {fault}" for fault in error.faults)
         return int(error.exit_code)
     except OSError as error:  # nobody nearer knew what to make of it
-        output.complain([f"error: {error.filename or 'the answer could not be written'}: {error.strerror or error}"])
+        place = f"error: {error.filename}" if error.filename else output.UNWRITTEN
+        output.complain([f"{place}: {error.strerror or error}"])
         return int(ExitCode.HOST)
     if code == ExitCode.INTERRUPTED:  # what typer makes of Ctrl-C
         output.complain(["interrupted; the same command goes on where this one stopped"])
-    return code if output.finish() else int(ExitCode.HOST)
+    if not output.finish():
+        output.complain([output.UNWRITTEN])
+        return int(ExitCode.HOST)
+    return code
 
 
 def _answered(argv: list[str]) -> int:

@@ -133,7 +133,7 @@ def shown(path: Path) -> str:
     """A path as the user would type it: relative to the current folder when it is below it."""
     try:
         return str(absolute(path).relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, OSError):
         return str(path)
 
 

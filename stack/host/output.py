@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from stack.visible import visible
 
+UNWRITTEN = "error: the answer could not be written"
+
 
 def prepare() -> None:
     """From here on a character that a stream cannot write is written as an escape."""
@@ -28,24 +30,24 @@ def complain(lines: Iterable[str]) -> None:
 
 
 def answer(text: str) -> bool:
-    """One line on standard output; whether it could be written."""
+    """One line on standard output; False when it could not be written, which is said."""
     with contextlib.suppress(OSError):
-        print(text)
-    return finish()
+        print(text, flush=True)
+        return True
+    complain([UNWRITTEN])
+    return False
 
 
 def finish() -> bool:
-    """Write out what is buffered, so that Python leaves quietly. False when the answer could not be, which is said."""
+    """Write out what is buffered, so that Python leaves quietly. False when the answer could not be written."""
     written = True
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
                 stream.flush()
         except OSError:
+            written = written and stream is not sys.stdout
             _discard(stream.fileno())
-            if stream is sys.stdout:
-                written = False
-                complain(["error: the answer could not be written"])
     return written
 
 
