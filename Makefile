@@ -10,7 +10,7 @@ up: venv ## from nothing to a verified image: detect, plan, lock, build, verify,
 	@$(VENV)/bin/sovstack up $(PROFILE)
 
 test: venv-dev ## run the tests
-	@$(VENV)/bin/python -m pytest -n 2 $(PYTEST)
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadgroup $(PYTEST)
 
 check: venv-dev ## style, format and types
 	@$(VENV)/bin/ruff check .

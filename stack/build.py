@@ -96,6 +96,7 @@ def squashfs(container: Container, tools: Tools, epoch: int, tar: str, output: s
     """Compress the tar into a squashfs, zstd."""
     level = str(container.compression_level)
     argv = (
+        *tools.namespace,  # in which an ordinary user is root: mksquashfs gives `/` to whom it runs as, options or not
         tools.mksquashfs,
         "-",
         output,
@@ -106,8 +107,8 @@ def squashfs(container: Container, tools: Tools, epoch: int, tar: str, output: s
         "zstd",
         "-Xcompression-level",
         level,
-        # A tar's own entry for `/` is passed over; without these the root folder is its maker's, and open to everyone.
-        *("-root-mode", "755", "-root-uid", "0", "-root-gid", "0", "-root-time", str(epoch)),
+        # A tar's own entry for `/` is passed over; without this the root folder is open to everyone.
+        *("-root-mode", "755", "-root-time", str(epoch)),
     )
     return Command(argv, "compress the file system", env={"SOURCE_DATE_EPOCH": str(epoch)}, stdin=tar)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from stack.words import AbsolutePath, Line, Means, Model, Name, Package, SchemaVersion, Spec, Url, Version
+from stack.words import AbsolutePath, FilePath, Line, Means, Model, Name, Package, SchemaVersion, Spec, Url, Version
 
 Schema1 = Annotated[SchemaVersion, Field(alias="schema")]
 ProgramName = Annotated[
@@ -214,7 +214,7 @@ class Container(Model):
     include: tuple[GlobPath, ...] = ()
     compression_level: Annotated[int, Field(ge=1, le=22)]
     environment: dict[VariableName, Line] = Field({})
-    files: dict[AbsolutePath, tuple[Line, ...]] = Field({}, description="path -> lines, written over what is there")
+    files: dict[FilePath, tuple[Line, ...]] = Field({}, description="path -> lines, written over what is there")
 
 
 class Defaults(Model):

@@ -203,9 +203,13 @@ def check_os(document: Document, catalogue: Catalogue, faults: Faults) -> None:
 
 
 def check_container(document: Document, catalogue: Catalogue, faults: Faults) -> None:
-    """The operating system of an image has a data file."""
+    """The operating system of an image has a data file; what is a file is not a folder too."""
     look = Look(document, faults)
     look.known(look.words("os"), catalogue.systems, "operating system")
+    files = dict(look.keys("files"))
+    for path, name in files.items():
+        if any(other.startswith(f"{name}/") for other in files.values()):
+            look.add(f"{name!r} is a file and, in another line, a folder", path, "remove one of them", key=True)
 
 
 def check_defaults(document: Document, catalogue: Catalogue, faults: Faults) -> None:

@@ -298,6 +298,7 @@ def up(
 
     cell = _cell(root, profile, environment, partition, build_dir)
     with _workshop(cell, quiet=quiet, dry=dry_run, wait=not no_wait) as shop:
+        shop.checkable(preload)
         shop.reporting()
         shop.tools()
         made, _changes = shop.locked(strict=locked)

@@ -60,7 +60,10 @@ def packages(show: str, wanted: Iterable[tuple[str, str, str]]) -> tuple[OsPacka
         if found is None:
             faults.add(f"the package index has no SHA-256 for {name} {version} ({architecture})")
         else:
-            made.append(_package(found))
+            try:
+                made.append(_package(found))
+            except (KeyError, ValueError):
+                faults.add(f"what the package index says of {name} {version} is not understood")
     faults.raise_if_any()
     return tuple(sorted(made, key=lambda p: (p.name, p.architecture)))
 
@@ -69,7 +72,7 @@ def _package(fields: Mapping[str, str]) -> OsPackage:
     source = fields.get("Source", fields["Package"])
     if "(" not in source:
         source = f"{source} ({fields['Version']})"
-    control = {k: fields[k] for k in CONTROL if k in fields}
+    control = {k: fields[k].replace("\n", " ") for k in CONTROL if k in fields}
     return OsPackage(
         name=fields["Package"],
         version=fields["Version"],

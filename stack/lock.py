@@ -6,16 +6,16 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from stack.artifact import canonical_json, digest
-from stack.catalogue import Catalogue
+from stack.catalogue import Architecture, Catalogue, PythonVersion, WheelProject
 from stack.errors import Fault, Faults, Position, StackError, bad_input
 from stack.offer import Choice
 from stack.plan import Plan, matches
-from stack.words import Digest, Model, Name
+from stack.words import AbsolutePath, Digest, Line, Means, Model, Name, Package, no_control
 
 # What apt needs to install from a lock alone; descriptions and maintainers stay out of it.
 CONTROL = (
@@ -34,20 +34,38 @@ CONTROL = (
     "Installed-Size",
 )
 
+# A lock is handed on, and what stands in it reaches apt, pip, file names and a definition: as bare words alone.
+Exact = Annotated[
+    str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~:!_-]*$", max_length=200), Means("an exact version")
+]
+FileName = Annotated[
+    str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~:!%_-]*$", max_length=300), Means("the name of a file")
+]
+TargetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9._-]*$", max_length=200), Means("a target")]
+ControlField = Annotated[str, StringConstraints(pattern=f"^({'|'.join(CONTROL)})$")]
+Text = Annotated[str, StringConstraints(max_length=1 << 16), AfterValidator(no_control)]
+
+
+def _control(fields: dict[str, str]) -> dict[str, str]:
+    if not re.fullmatch("[0-9]{1,12}", fields.get("Installed-Size", "0")):
+        raise ValueError("Installed-Size is not a whole number")
+    return fields
+
+
 _REPACKED = re.compile(r"[+~.-](dfsg|ds|repack|debian)\d*\b.*$")
 
 
 class OsPackage(Model):
     """One package file of a distribution, as its signed index states it."""
 
-    name: str
-    version: str
-    architecture: str
-    filename: str = Field(description="last part of its path in the archive")
-    size: int
+    name: Package
+    version: Exact
+    architecture: Name
+    filename: FileName = Field(description="last part of its path in the archive")
+    size: Annotated[int, Field(ge=0)]
     sha256: Digest
-    source: str = Field(description="name and version of the source package")
-    control: dict[str, str]
+    source: Line = Field(description="name and version of the source package")
+    control: Annotated[dict[ControlField, Text], AfterValidator(_control)]
 
 
 class OsLock(Model):
@@ -55,26 +73,26 @@ class OsLock(Model):
 
     system: Name
     architecture: Name
-    suites: tuple[str, ...]
-    requested: tuple[str, ...]
+    suites: tuple[Name, ...]
+    requested: tuple[Line, ...]
     packages: tuple[OsPackage, ...]
 
 
 class WheelFile(Model):
     """One wheel, as the index states it."""
 
-    project: str
-    version: str
-    filename: str
+    project: WheelProject
+    version: Exact
+    filename: FileName
     sha256: Digest
 
 
 class WheelLock(Model):
     """Wheels for one interpreter and platform."""
 
-    python: str
-    platforms: tuple[str, ...]
-    requested: tuple[str, ...]
+    python: PythonVersion
+    platforms: tuple[Architecture, ...]
+    requested: tuple[Line, ...]
     files: tuple[WheelFile, ...]
 
 
@@ -82,12 +100,12 @@ class Component(Model):
     """A component of the environment with the version that the lock gives it."""
 
     name: Name
-    role: str | None
+    role: Name | None
     provider: Literal["source", "os", "wheel", "site"]
-    version: str = Field(description="upstream's version: what the software says of itself")
-    package: str = Field("", description="package and its full version, where a package supplies it")
-    spec: str = ""
-    prefix: str = "/usr"
+    version: Exact | Literal[""] = Field(description="upstream's version: what the software says of itself")
+    package: Text = Field("", description="package and its full version, where a package supplies it")
+    spec: Text = ""
+    prefix: AbsolutePath = "/usr"
 
 
 class Lock(Model):
@@ -96,7 +114,7 @@ class Lock(Model):
     schema_version: Literal[1] = Field(1, alias="schema")
     environment: Name
     profile: Name
-    target: str
+    target: TargetName
     components: tuple[Component, ...]
     os: OsLock
     wheels: WheelLock | None = None
@@ -200,7 +218,7 @@ def parse(text: str, name: str) -> Lock:
     """Read a lock; a truncated, foreign or newer one gives an error that names the file and the field."""
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 0)
         raise bad_input(
             "not valid JSON: the lock is damaged",

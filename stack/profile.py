@@ -17,6 +17,13 @@ Microarchitecture = Annotated[
     Means("a microarchitecture that archspec knows, 'host' or 'host-level'"),
 ]
 
+ModuleName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]*$", max_length=200),
+    Means("the name of a module such as 'openmpi/5.0' (letters, digits, '.', '_', '+', '-' and '/')"),
+]
+"""Spack hands it to a shell."""
+
 
 class Cpu(Model):
     """`microarchitecture`: an archspec name, `host`, or `host-level` (the generic level the machine reaches)."""
@@ -55,7 +62,7 @@ class Site(Model):
     version: Version
     prefix: AbsolutePath
     spec: Spec | None = None
-    modules: tuple[Line, ...] = ()
+    modules: tuple[ModuleName, ...] = ()
 
 
 class Scheduler(Model):

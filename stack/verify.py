@@ -124,7 +124,7 @@ def commands(paths: Paths, env: Mapping[str, str], only: Sequence[str] = ()) -> 
     Exit status 1 means that a check failed, which the report tells; anything ReFrame could not do leaves no report.
     Raises `StackError` for a path that ReFrame or Apptainer cannot take.
     """
-    _usable(paths)
+    usable(paths)
     argv = [paths.python, "-c", _START, "-C", paths.settings, "-c", paths.suite, "-R", "--run",
             "--exec-policy=async", "--prefix", paths.folder, "--stage", f"{paths.folder}/stage",
             "--output", f"{paths.folder}/output", "--report-file", paths.report, "--nocolor"]  # fmt: skip
@@ -133,17 +133,19 @@ def commands(paths: Paths, env: Mapping[str, str], only: Sequence[str] = ()) -> 
     return (Command(tuple(argv), "run the checks", cwd=paths.folder, env=_environment(paths, env)),)
 
 
-def _usable(paths: Paths) -> None:
-    """ReFrame splits its folder's path at blanks and puts it into a shell script; Apptainer splits binds at : and ,."""
+def usable(paths: Paths) -> None:
+    """Raise `StackError` for a path that ReFrame or Apptainer cannot take.
+
+    ReFrame splits its folder's path at blanks and puts it into a shell script; Apptainer splits binds at : and ,.
+    """
     for path, bad in (
         (paths.folder, "\"'$`\\:,"),
         *((p, ":,") for p in (paths.suite, paths.manifest, paths.preload or "")),
     ):
         found = [c for c in path if c in bad or (path == paths.folder and c.isspace())]
         if found:
-            raise bad_input(
-                f"the checks cannot run with {found[0]!r} in the path {path}", remedy="choose another folder"
-            )
+            remedy = "choose another folder, with --build-dir" if path.startswith(paths.folder) else "move it elsewhere"
+            raise bad_input(f"the checks cannot run with {found[0]!r} in the path {path}", remedy=remedy)
 
 
 def _environment(paths: Paths, env: Mapping[str, str]) -> dict[str, str]:

@@ -26,7 +26,8 @@ class Means:
         return made
 
 
-def _no_control(text: str) -> str:
+def no_control(text: str) -> str:
+    """The text, where it is one line and hides nothing; raises ValueError."""
     if HIDDEN.search(text):
         raise ValueError("holds a control character or a line break")
     return text
@@ -47,10 +48,10 @@ Name = Annotated[
 
 Package = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]+$", max_length=128),
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*[a-z0-9+]$", max_length=128),
     Means("the name of a distribution's package (lower-case letters, digits, '+', '-' and '.')"),
 ]
-"""A package of a distribution (Debian policy 5.6.1)."""
+"""A package of a distribution (Debian policy 5.6.1); with a '-' at its end apt would remove it."""
 
 Version = Annotated[
     str,
@@ -59,7 +60,7 @@ Version = Annotated[
 ]
 
 LINE = Means("one line of text (1 to 500 characters)")
-Line = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_no_control), LINE]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(no_control), LINE]
 """One line of free text."""
 
 Url = Annotated[
@@ -74,6 +75,13 @@ AbsolutePath = Annotated[
     AfterValidator(_no_climb),
     Means("an absolute path (letters, digits, '.', '_', '+', '-' and '/')"),
 ]
+
+FilePath = Annotated[
+    str,
+    StringConstraints(pattern=r"^/(etc|home|opt|root|srv|usr|var)(/[A-Za-z0-9._+-]*[A-Za-z0-9_+-])+$", max_length=300),
+    Means("the path of a file below /etc, /home, /opt, /root, /srv, /usr or /var (the other folders may be links)"),
+]
+"""A file in an image. A folder put where the image has a link (`/bin`, `/lib`) would replace the link."""
 
 Spec = Annotated[
     str,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,12 @@ import pytest
 from stack import plan as planning
 from stack import target as targets
 from stack.catalogue import Catalogue
+from stack.host import apptainer as host_apptainer
+from stack.host import doctor
 from stack.host.library import Library, shipped
 from stack.plan import Plan
 from stack.target import HostFacts
+from tests.command import sovstack
 
 FACTS = HostFacts("debian-12", "Debian GNU/Linux 12 (bookworm)", "zen2", 2, 23.5, ())
 RECORDED = Path(__file__).parent / "recorded"
@@ -33,3 +38,31 @@ def laptop(library: Library, catalogue: Catalogue) -> Plan:
     profile, environment = library.profile("laptop")[1], library.environment("ai-hpc")[1]
     target = targets.resolve(profile, "default", catalogue, FACTS)
     return planning.make(profile, environment, target, catalogue)
+
+
+@pytest.fixture(scope="session")
+def able() -> None:
+    """Skip, with what is missing and how to get it, where no image can be built."""
+    stops = [f"{f.what}: {f.remedy or f.detail}" for f in doctor.examine() if f.stops]
+    if stops:
+        pytest.skip(f"this machine cannot build an image: {'; '.join(stops)}; mend that and run `make test`")
+
+
+@pytest.fixture(scope="session")
+def apptainer(able: None) -> str:
+    """Apptainer of this machine, installed into the user's own folder when there is none."""
+    os.environ.update(host_apptainer.environment())
+    return str(host_apptainer.find() or host_apptainer.install(print))
+
+
+@pytest.fixture(scope="session")
+def image(able: None, apptainer: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The laptop's `ai-hpc` image: SOVSTACK_TEST_IMAGE, or one built for this run and shared by its processes."""
+    named = os.environ.get("SOVSTACK_TEST_IMAGE")
+    if named:
+        return Path(named).resolve()
+    base = tmp_path_factory.getbasetemp()
+    build = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "ai-hpc-image"
+    done = sovstack("build", "laptop", "--build-dir", build, "--json")
+    assert done.returncode == 0, done.stderr
+    return Path(json.loads(done.stdout)["image"])

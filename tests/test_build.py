@@ -10,6 +10,8 @@ import pytest
 from stack import build, closure
 from stack.build import Parts, Tools
 from stack.errors import StackError
+from stack.host import apptainer as host_apptainer
+from stack.host.run import run
 from stack.lock import Lock
 from stack.plan import Plan
 from tests.conftest import RECORDED
@@ -85,18 +87,12 @@ def test_what_is_no_sif_is_refused() -> None:
 
 
 @pytest.mark.image
-def test_a_real_sif_becomes_the_same_bytes_twice(lock: Lock, tmp_path: Path) -> None:
-    from stack.host import apptainer
-    from stack.host.run import run
-
-    found = apptainer.find()
-    if found is None:
-        pytest.skip("no Apptainer here; `make up` installs one")
-    tools = replace(TOOLS, apptainer=str(found), apptainer_env=apptainer.environment())
+def test_a_real_sif_becomes_the_same_bytes_twice(lock: Lock, apptainer: str, tmp_path: Path) -> None:
+    tools = replace(TOOLS, apptainer=apptainer, apptainer_env=host_apptainer.environment())
     (tmp_path / "root").mkdir()
     (tmp_path / "root/file").write_text("x")
     squash = tmp_path / "s"
-    program = apptainer.tool("mksquashfs")
+    program = host_apptainer.tool("mksquashfs")
     assert program
     subprocess.run([program, tmp_path / "root", squash, "-quiet", "-all-root"], check=True, capture_output=True)
     copies = [str(shutil.copy(tmp_path / "root/file", tmp_path / n)) for n in ("d", "l", "i")]
@@ -113,6 +109,6 @@ def test_a_real_sif_becomes_the_same_bytes_twice(lock: Lock, tmp_path: Path) -> 
     names = [name for _kind, name, _offset, _size in build.objects(steady[0])]
     assert names == ["definition", "stack.lock.json", "inspect-metadata.json", "rootfs"]
     listing = subprocess.run(
-        [found, "sif", "list", tmp_path / "a.sif"], capture_output=True, text=True, check=True
+        [apptainer, "sif", "list", tmp_path / "a.sif"], capture_output=True, text=True, check=True
     ).stdout
     assert listing.count("|1 ") >= 4

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import pytest
 
-from stack.host import doctor
 from tests.command import ROOT, SITE, argv, environment, sovstack
 
 pytestmark = [pytest.mark.image, pytest.mark.xdist_group("up")]
@@ -44,16 +43,8 @@ def record(build: Path) -> dict[str, object]:
     return found
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _able() -> None:
-    findings = doctor.examine()
-    stops = [f"{f.what}: {f.remedy or f.detail}" for f in findings if f.stops]
-    if stops:
-        pytest.skip(f"this machine cannot build an image: {'; '.join(stops)}; mend that and run `make test`")
-
-
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(able: None, tmp_path_factory: pytest.TempPathFactory) -> Built:
     build = tmp_path_factory.mktemp("built")
     done = sovstack("up", *CELL, "--build-dir", build)
     assert done.returncode == 0, done.stderr + done.stdout
@@ -174,7 +165,7 @@ def test_a_killed_up_resumes(built: Built, tmp_path: Path, stage: str, later: fl
     assert not processes_below(build)
 
 
-def test_an_interrupted_up_ends_what_it_started(tmp_path: Path) -> None:
+def test_an_interrupted_up_ends_what_it_started(able: None, tmp_path: Path) -> None:
     build = tmp_path / "build"
     with started("up", *CELL, "--build-dir", build) as child:
         read_until(child, "root file system")
@@ -215,7 +206,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", disk], check=True)
 
 
-def test_a_disk_too_small_is_told_before_the_work(small_disk: Path) -> None:
+def test_a_disk_too_small_is_told_before_the_work(able: None, small_disk: Path) -> None:
     done = sovstack("up", *CELL, "--build-dir", small_disk / "build")
     assert done.returncode == 3
     assert "free" in done.stderr
@@ -293,9 +284,8 @@ def test_a_wrong_blas_fails_up_and_stands_first_in_the_report(built: Built, tmp_
     assert after.returncode == 0
 
 
-def test_without_a_network_up_says_so_once(tmp_path: Path) -> None:
-    able = subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode == 0
-    if not able:
+def test_without_a_network_up_says_so_once(able: None, tmp_path: Path) -> None:
+    if subprocess.run(["unshare", "-n", "true"], capture_output=True, check=False).returncode:
         pytest.skip("the network cannot be taken away here (unshare -n); run the tests as root")
     done = subprocess.run(
         ["unshare", "-n", *argv("up", *CELL, "--build-dir", tmp_path)],
@@ -344,7 +334,7 @@ def test_the_cuda_image_is_locked_by_one_line_of_the_profile(tmp_path: Path) -> 
     assert lock["target"].endswith("-sm90")
 
 
-def test_a_wheel_joins_the_lock_where_no_package_fits(tmp_path: Path) -> None:
+def test_a_wheel_joins_the_lock_where_no_package_fits(able: None, tmp_path: Path) -> None:
     done = sovstack("lock", "mpich", "ai-hpc", "--root", SITE, "--build-dir", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     lock = json.loads(Path(json.loads(done.stdout)["lock"]).read_text())

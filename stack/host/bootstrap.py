@@ -93,7 +93,7 @@ def make(folder: Path, extras: list[str], needs: dict[str, dict[str, list[str]]]
         code = create(folder, needs)
         if code:
             return code
-    code = install(folder, extras)
+    code = (prepare(needs) if "dev" in extras else 0) or install(folder, extras)
     if code == 0:
         done = {"fingerprint": fingerprint(), "extras": extras, "python": sys.version}
         partial = folder / f".{STAMP}.partial"
@@ -121,6 +121,14 @@ def has_venv() -> bool:
     """Whether `python -m venv` can work; asked of a new process, so that a package installed meanwhile counts."""
     done = subprocess.run([sys.executable, "-c", "import venv, ensurepip"], capture_output=True, check=False)
     return done.returncode == 0
+
+
+def prepare(needs: dict[str, dict[str, object]]) -> int:
+    """As root, install what the tests use of the distribution; others are told by each test that has to be skipped."""
+    wanted = {**{n: i["package"] for n, i in needs["programs"].items()}, **needs["development"]}  # type: ignore[index]
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    absent = sorted({str(package) for name, package in wanted.items() if not shutil.which(name, path=path)})
+    return apt_install(absent) if absent and os.geteuid() == 0 and shutil.which("apt-get") else 0
 
 
 def missing(needs: dict[str, dict[str, object]]) -> list[str]:

@@ -50,7 +50,7 @@ def user_folder(variable: str, usual: str) -> Path:
 
 def _bounded(path: Path, limit: int) -> bytes:
     """The first bytes of an ordinary file. A pipe would make us wait for its writer, a device has no end."""
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as handle:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as handle:
         mode = os.fstat(handle.fileno()).st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

@@ -127,7 +127,7 @@ def make_rootfs(job: Job, sink: Sink) -> bool:
         (repo / f"{sha256}.deb").symlink_to(path)
     files.write_text(repo / "Packages", build.packages_index(job.lock.os.packages))
     (work / "tmp").mkdir()
-    write_tar(work / "overlay.tar", job.overlay | build.base_files(job.container), job.epoch, _unpacked(job, work))
+    write_tar(work / "overlay.tar", build.base_files(job.container) | job.overlay, job.epoch, _unpacked(job, work))
     with files.beside(tar) as partial:
         run(build.rootfs(job.lock, job.container, job.tools, job.epoch, str(work), str(partial)), sink, log=job.log)
     _mark(tar, job.key)

@@ -15,7 +15,7 @@ from stack.words import AbsolutePath, Line, Model, Name, Package, Version
 
 FILE = Path(__file__).resolve().parent.parent / "data" / "host.yaml"
 M = TypeVar("M", bound=Model)
-Program = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]*$")]
+Program = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.+-]*$")]
 Pattern = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.*-]+$")]
 
 
@@ -65,6 +65,7 @@ class Needs(Model):
     squashfs_minimum: Version
     modules: Modules
     devices: dict[AbsolutePath, Line]
+    development: dict[Program, Package] = Field(description="program -> package: what the tests use besides")
     disk_gib: Annotated[int, Field(ge=1)]
     apptainer: OwnApptainer
 

@@ -25,14 +25,14 @@ def complain(lines: Iterable[str]) -> None:
     if sys.stderr is not None:  # Python has none where it was closed
         with contextlib.suppress(OSError):
             for line in lines:
-                print(visible(line), file=sys.stderr, flush=True)
+                print(visible(line), file=sys.stderr, flush=True)  # noqa: T201 - this is where errors are told
     finish()
 
 
 def answer(text: str) -> bool:
     """One line on standard output; False when it could not be written, which is said."""
     with contextlib.suppress(OSError):
-        print(text, flush=True)
+        print(text, flush=True)  # noqa: T201 - the answer
         return True
     complain([UNWRITTEN])
     return False

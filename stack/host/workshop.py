@@ -254,6 +254,11 @@ class Workshop:
         """From here on a run that ends in an error writes its report too."""
         self._reports = not self.dry
 
+    def checkable(self, preload: Path | None = None) -> None:
+        """Raise for a folder that the checks cannot run in: asked before the work that they would judge."""
+        found = apptainer.find() or Path("apptainer")
+        verify.usable(checks.paths(self.cell, self.cell.folder / f"{self.cell.name}.sif", found, preload))
+
     def report(self) -> Written | None:
         """Write the report of what was done, in the build folder and in the cell's."""
         if self.dry:

@@ -31,22 +31,6 @@ for name, argv in json.load(sys.stdin).items():
 
 
 @pytest.fixture(scope="module")
-def image() -> Path:
-    path = os.environ.get("SOVSTACK_TEST_IMAGE")
-    if not path:
-        pytest.skip("SOVSTACK_TEST_IMAGE names no image: SOVSTACK_TEST_IMAGE=image.sif pytest -m image")
-    return Path(path).resolve()
-
-
-@pytest.fixture(scope="module")
-def apptainer() -> str:
-    found = os.environ.get("SOVSTACK_APPTAINER") or shutil.which("apptainer")
-    if not found:
-        pytest.skip("no Apptainer: put it on PATH or name it in SOVSTACK_APPTAINER")
-    return found
-
-
-@pytest.fixture(scope="module")
 def lock(laptop: Plan, catalogue: Catalogue, image: Path, apptainer: str) -> Lock:
     """A lock with the versions that the image itself states; the suite's own comparison has tests of its own."""
     wanted = {c.component: list(catalogue.recipes[c.component].verify.version) for c in laptop.choices}

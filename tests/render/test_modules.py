@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -238,18 +237,6 @@ def test_spider_help_and_whatis(laptop: Plan, tree: Path) -> None:
     said = lmod("module help ai-hpc", tree)
     for choice in laptop.choices:
         assert f"{choice.component} {choice.version}: {laptop.recipes[choice.component].summary}" in said
-
-
-@pytest.fixture(scope="module")
-def image(laptop: Plan) -> Path:
-    """A built image of the laptop's: SOVSTACK_TEST_IMAGE, or what `make up` left in the checkout."""
-    named = os.environ.get("SOVSTACK_TEST_IMAGE")
-    found = [Path(named)] if named else sorted((CHECKOUT / "build/ai-hpc/laptop").glob("*/ai-hpc.sif"))
-    if not found or not found[0].is_file():
-        pytest.skip("no image: run `make up` first, or set SOVSTACK_TEST_IMAGE to a built ai-hpc.sif")
-    if host_apptainer.find() is None:
-        pytest.skip("no Apptainer: `sovstack up` installs it")
-    return found[0].resolve()
 
 
 @pytest.mark.image
