@@ -49,7 +49,7 @@ Name = Annotated[
 Package = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*[a-z0-9+]$", max_length=128),
-    Means("the name of a distribution's package (lower-case letters, digits, '+', '-' and '.')"),
+    Means("the name of a distribution's package (lower-case letters, digits and '+'; '-' and '.' not at its end)"),
 ]
 """A package of a distribution (Debian policy 5.6.1); with a '-' at its end apt would remove it."""
 
@@ -79,7 +79,7 @@ AbsolutePath = Annotated[
 FilePath = Annotated[
     str,
     StringConstraints(pattern=r"^/(etc|home|opt|root|srv|usr|var)(/[A-Za-z0-9._+-]*[A-Za-z0-9_+-])+$", max_length=300),
-    Means("the path of a file below /etc, /home, /opt, /root, /srv, /usr or /var (the other folders may be links)"),
+    Means("the path of a file below /etc, /home, /opt, /root, /srv, /usr or /var"),
 ]
 """A file in an image. A folder put where the image has a link (`/bin`, `/lib`) would replace the link."""
 

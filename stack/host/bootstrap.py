@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 NEEDS = ROOT / "stack/data/host.yaml"
@@ -82,7 +83,7 @@ def current(folder: Path, extras: list[str]) -> bool:
     return same and isinstance(known, list) and set(extras) <= set(known)
 
 
-def make(folder: Path, extras: list[str], needs: dict[str, dict[str, list[str]]]) -> int:
+def make(folder: Path, extras: list[str], needs: dict[str, Any]) -> int:
     """Create or refresh the environment; the stamp is taken away first and put back last."""
     made = stamp(folder)
     known = made.get("extras")
@@ -102,7 +103,7 @@ def make(folder: Path, extras: list[str], needs: dict[str, dict[str, list[str]]]
     return code
 
 
-def create(folder: Path, needs: dict[str, dict[str, list[str]]]) -> int:
+def create(folder: Path, needs: dict[str, Any]) -> int:
     """An empty environment; as root, the distribution's packages for it are installed first when they are missing."""
     if not has_venv():
         if os.geteuid() != 0 or not shutil.which("apt-get"):
@@ -123,28 +124,28 @@ def has_venv() -> bool:
     return done.returncode == 0
 
 
-def prepare(needs: dict[str, dict[str, object]]) -> int:
+def prepare(needs: dict[str, Any]) -> int:
     """As root, install what the tests use of the distribution; others are told by each test that has to be skipped."""
-    wanted = {**{n: i["package"] for n, i in needs["programs"].items()}, **needs["development"]}  # type: ignore[index]
+    wanted = {**{n: i["package"] for n, i in needs["programs"].items()}, **needs["development"]}
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     absent = sorted({str(package) for name, package in wanted.items() if not shutil.which(name, path=path)})
     return apt_install(absent) if absent and os.geteuid() == 0 and shutil.which("apt-get") else 0
 
 
-def missing(needs: dict[str, dict[str, object]]) -> list[str]:
+def missing(needs: dict[str, Any]) -> list[str]:
     """Every package of which this machine lacks the program, and those of Python."""
-    found = [] if has_venv() else list(needs["python"]["packages"])  # type: ignore[call-overload]
+    found = [] if has_venv() else list(needs["python"]["packages"])
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     for name, item in needs["programs"].items():
-        wanted = not item.get("bundled") and (item.get("users", "all") == "all" or os.geteuid() != 0)  # type: ignore[attr-defined]
+        wanted = not item.get("bundled") and (item.get("users", "all") == "all" or os.geteuid() != 0)
         if wanted and not shutil.which(name, path=path):
-            found.append(item["package"])  # type: ignore[index]
+            found.append(item["package"])
     return sorted(set(found))
 
 
-def apt_line(needs: dict[str, dict[str, list[str]]]) -> str:
+def apt_line(needs: dict[str, Any]) -> str:
     """The one line for someone who may install packages."""
-    packages = missing(needs) or needs["python"]["packages"]  # type: ignore[arg-type]
+    packages = missing(needs) or needs["python"]["packages"]
     return f"as root: apt-get install --no-install-recommends {' '.join(packages)}"
 
 
