@@ -12,6 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stack.errors import ExitCode, StackError
+from stack.options import (
+    BUILD,
+    BuildOption,
+    DryOption,
+    EnvironmentArg,
+    FreshOption,
+    JsonOption,
+    LockedOption,
+    NoWaitOption,
+    PartitionOption,
+    PreloadOption,
+    ProfileArg,
+    QuietOption,
+    RootOption,
+    names,
+)
 
 if TYPE_CHECKING:
     from stack.host.cells import Cell
@@ -26,49 +42,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-
-def _names(folder: str) -> Any:
-    """Completion: the documents of a folder whose name begins with what was typed."""
-
-    def complete(incomplete: str) -> list[str]:
-        from stack.host.library import Library, roots
-
-        return [name for name in Library(roots(None)).files(folder) if name.startswith(incomplete)]
-
-    return complete
-
-
-ProfileArg = Annotated[
-    str, typer.Argument(metavar="PROFILE", help="Name of a profile, or path of one.", autocompletion=_names("profiles"))
-]
-EnvironmentArg = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[ENVIRONMENT]", help="Name or path; ai-hpc by default.", autocompletion=_names("environments")
-    ),
-]
-RootOption = Annotated[
-    Path | None, typer.Option("--root", envvar="SOVSTACK_ROOT", help="Your own folder of profiles/, recipes/ ...")
-]
-BuildOption = Annotated[
-    Path, typer.Option("--build-dir", envvar="SOVSTACK_BUILD_DIR", help="Where everything made is written.")
-]
-PartitionOption = Annotated[
-    str | None, typer.Option("--partition", help="Partition of the profile; the first by default.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
-DryOption = Annotated[bool, typer.Option("--dry-run", help="Print the commands instead of running them.")]
-LockedOption = Annotated[
-    bool, typer.Option("--locked", help="Use the lock as it is; stop when the mirror no longer has its packages.")
-]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only the answer.")]
-NoWaitOption = Annotated[bool, typer.Option("--no-wait", help="Stop when another process uses the same cell.")]
-FreshOption = Annotated[bool, typer.Option("--fresh", help="Check again even when a verdict for this image exists.")]
-PreloadOption = Annotated[
-    Path | None, typer.Option("--preload", help="Preload a library into every check, to see that the checks can fail.")
-]
-BUILD = Path("build")
 
 
 def _library(root: Path | None) -> Library:
@@ -162,8 +135,8 @@ def plan(
 @app.command()
 def why(
     profile: ProfileArg,
-    environment: Annotated[str, typer.Argument(metavar="ENVIRONMENT", autocompletion=_names("environments"))],
-    component: Annotated[str, typer.Argument(metavar="COMPONENT", autocompletion=_names("recipes"))],
+    environment: Annotated[str, typer.Argument(metavar="ENVIRONMENT", autocompletion=names("environments"))],
+    component: Annotated[str, typer.Argument(metavar="COMPONENT", autocompletion=names("recipes"))],
     partition: PartitionOption = None,
     root: RootOption = None,
     as_json: JsonOption = False,
@@ -313,7 +286,7 @@ def up(
 
 @app.command()
 def doctor(
-    profile: Annotated[str, typer.Argument(metavar="[PROFILE]", autocompletion=_names("profiles"))] = "laptop",
+    profile: Annotated[str, typer.Argument(metavar="[PROFILE]", autocompletion=names("profiles"))] = "laptop",
     root: RootOption = None,
     build_dir: BuildOption = BUILD,
     as_json: JsonOption = False,

@@ -192,10 +192,10 @@ def test_golden(laptop: Plan, name: str) -> None:
     made = make_report(laptop) if name == "pass" else failing(laptop)
     for suffix, text in ((".json", reports.as_json(made)), (".html", reports.as_html(made))):
         path = GOLDEN / (name + suffix)
-        if os.environ.get("SOVSTACK_RECORD"):
+        if os.environ.get("SOVSTACK_REGOLDEN"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        assert text == path.read_text(), f"{path} differs: run with SOVSTACK_RECORD=1, and look at the difference"
+        assert text == path.read_text(), f"{path} differs: run with SOVSTACK_REGOLDEN=1, and look at the difference"
 
 
 def test_the_page_is_well_formed(laptop: Plan) -> None:

@@ -99,7 +99,7 @@ class Workshop:
         here, there = str(archspec.cpu.host().family), self.cell.plan.target.family
         if here != there:
             what = f"{self.cell.plan.target.name} is for {there}, and this machine is {here}"
-            raise host_lacks(what, f"build it on a {there} machine")
+            raise host_lacks(what, f"build it on a machine of {there}")
 
     # --- lock ---
 

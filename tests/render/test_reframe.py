@@ -29,7 +29,7 @@ def made(plan: Plan, facts: HostFacts = FACTS) -> dict[str, object]:
 
 def test_golden(laptop: Plan) -> None:
     text = reframe.settings(laptop, FACTS).files[reframe.PATH].text
-    if os.environ.get("SOVSTACK_UPDATE_GOLDEN"):
+    if os.environ.get("SOVSTACK_REGOLDEN"):
         GOLDEN.parent.mkdir(parents=True, exist_ok=True)
         GOLDEN.write_text(text)
     assert text == GOLDEN.read_text()
