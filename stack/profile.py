@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
-from stack.words import AbsolutePath, Line, Means, Model, Name, SchemaVersion, Spec, Url, Version
+from stack.words import AbsolutePath, Line, Means, Model, Name, SchemaVersion, Spec, Url, Version, no_climb
 
 Provider = Literal["source", "os", "wheel", "site"]
 PROVIDERS: tuple[Provider, ...] = ("source", "os", "wheel", "site")
@@ -20,6 +20,7 @@ Microarchitecture = Annotated[
 ModuleName = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]*$", max_length=200),
+    AfterValidator(no_climb),
     Means("the name of a module such as 'openmpi/5.0' (letters, digits, '.', '_', '+', '-' and '/')"),
 ]
 """Spack hands it to a shell."""

@@ -33,7 +33,8 @@ def no_control(text: str) -> str:
     return text
 
 
-def _no_climb(text: str) -> str:
+def no_climb(text: str) -> str:
+    """The text, where no part of the path climbs; raises ValueError."""
     if ".." in text.split("/"):
         raise ValueError("may not contain '..'")
     return text
@@ -72,7 +73,7 @@ Url = Annotated[
 AbsolutePath = Annotated[
     str,
     StringConstraints(pattern=r"^/[A-Za-z0-9._+/-]*$", max_length=300),
-    AfterValidator(_no_climb),
+    AfterValidator(no_climb),
     Means("an absolute path (letters, digits, '.', '_', '+', '-' and '/')"),
 ]
 

@@ -100,7 +100,9 @@ def test_a_current_folder_that_is_gone(tmp_path: Path) -> None:
 def test_an_answer_that_cannot_be_written_is_an_error(words: tuple[str, ...], unbuffered: str) -> None:
     env = environment(PYTHONUNBUFFERED=unbuffered)
     with FULL.open("w") as out:
-        done = subprocess.run(argv(*words), cwd=ROOT, env=env, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(
+            argv(*words), cwd=ROOT, env=env, stdout=out, stderr=subprocess.PIPE, text=True, check=False
+        )
     refused(done, ExitCode.HOST, "error: the answer could not be written")
     assert done.stderr.count("\n") == 1
 
@@ -122,7 +124,7 @@ def test_a_message_in_a_locale_without_its_letters() -> None:
 def test_what_is_written_does_not_depend_on_the_locale(tmp_path: Path) -> None:
     text = (ROOT / "profiles/laptop.yaml").read_text(encoding="utf-8")
     path = site(tmp_path, "laptop")
-    lines = [f"description: Zürich ☃" if line.startswith("description:") else line for line in text.splitlines()]
+    lines = ["description: Zürich ☃" if line.startswith("description:") else line for line in text.splitlines()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     for folder, extra in (("a", {}), ("b", plain)):

@@ -20,8 +20,9 @@ MAX_LOCK_BYTES = 64 << 20
 
 def read(cell: Cell) -> Lock | None:
     """The cell's lock, if there is one; raises when it is damaged."""
-    if not cell.lock_path.exists():
-        return None
+    with files.disk_errors(cell.lock_path):
+        if not cell.lock_path.exists():
+            return None
     return locks.parse(files.read_text(cell.lock_path, MAX_LOCK_BYTES), str(cell.lock_path))
 
 
