@@ -65,10 +65,9 @@ def _os(recipe: Recipe, setting: Setting) -> Choice | str:
             return f"{target.os.title} has no build of it for {target.vendor}"
         native = found.accelerators[target.vendor]
     for role, components in native.built_for.items():
-        if setting.filled.get(role) not in components:
-            return (
-                f"{target.os.title} builds it for {' or '.join(components)}, and {role} is {setting.filled.get(role)}"
-            )
+        filled = setting.filled.get(role, components[0])  # one that nothing fills clashes with nothing
+        if filled not in components:
+            return f"{target.os.title} builds it for {' or '.join(components)}, and {role} is {filled}"
     return Choice(
         recipe.name,
         "os",

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -126,8 +127,8 @@ def test_what_is_written_does_not_depend_on_the_locale(tmp_path: Path) -> None:
     path = site(tmp_path, "laptop")
     lines = ["description: Zürich ☃" if line.startswith("description:") else line for line in text.splitlines()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
-    for folder, extra in (("a", {}), ("b", plain)):
+    plain: dict[str, Any] = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    for folder, extra in (("a", dict[str, Any]()), ("b", plain)):
         done = sovstack("render", "laptop", "--root", tmp_path, "--build-dir", tmp_path / folder, **extra)
         assert done.returncode == ExitCode.OK, done.stderr
     trees = [{str(p.relative_to(tmp_path / f)): p.read_bytes() for p in (tmp_path / f).rglob("*") if p.is_file()}

@@ -15,7 +15,7 @@ from stack.host.cells import Cell
 from stack.host.run import Sink
 from stack.lock import Lock, OsLock, WheelLock
 
-MAX_LOCK_BYTES = 64 << 20
+MAX_LOCK_BYTES = 8 << 20  # a cell of some hundred packages has 0.3
 
 
 def read(cell: Cell) -> Lock | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from stack import __version__, build, report, verify
 from stack import lock as locks
 from stack.artifact import Command, Tree
 from stack.errors import StackError, bad_input, host_lacks
-from stack.host import apptainer, checks, clock, doctor, files, image, locking, pip, versions
+from stack.host import apptainer, checks, clock, doctor, files, image, locking, namespace, pip, versions
 from stack.host.cells import Cell
 from stack.host.image import Image, Job
 from stack.host.library import shown
@@ -24,10 +23,6 @@ from stack.render import modules as render_modules
 from stack.render import reframe as render_reframe
 from stack.render import spack as render_spack
 from stack.verdict import Verdict
-
-# A namespace of its own ends every process of a build with it, also when we are killed.
-_ROOT = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
-_USER = ("unshare", "--user", "--map-root-user", "--map-auto", "--mount", "--pid", "--fork", "--kill-child")
 
 
 @dataclass(frozen=True)
@@ -83,14 +78,18 @@ class Workshop:
             return self._tools(apptainer.find())
         with self.progress.stage("tools"):
             doctor.ensure(self.progress.line, self.cell.build_dir, system=self.cell.plan.target.os)
+            namespace.find()
             mirrors = self.cell.plan.profile.mirrors
             return self._tools(apptainer.find() or apptainer.install(self.progress.line, mirrors))
 
     def _tools(self, found: Path | None) -> build.Tools:
         names = {name: apptainer.tool(name) or name for name in ("mmdebstrap", "mksquashfs")}
-        namespace = _ROOT if os.geteuid() == 0 else _USER
         return build.Tools(
-            names["mmdebstrap"], names["mksquashfs"], str(found or "apptainer"), apptainer.environment(), namespace
+            names["mmdebstrap"],
+            names["mksquashfs"],
+            str(found or "apptainer"),
+            apptainer.environment(),
+            namespace.candidates()[0] if self.dry else namespace.find(),
         )
 
     def _refuse_foreign(self) -> None:
