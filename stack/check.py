@@ -18,6 +18,9 @@ from stack.profile import Profile
 from stack.target import known_microarchitectures
 from stack.words import Model
 
+# What stands in a build folder beside the environments' own folders.
+TAKEN = ("modules", "report.html", "report.json")
+
 
 @dataclass(frozen=True)
 class Look:
@@ -137,6 +140,11 @@ def provided(recipe: Recipe) -> tuple[str, ...]:
 def check_environment(document: Document, catalogue: Catalogue, faults: Faults) -> None:
     """Names of components and roles; one component for a role; everything that a component needs is there."""
     look, before = Look(document, faults), len(faults.found)
+    for path, name in look.words("name"):
+        if name in TAKEN:
+            look.add(
+                f"an environment cannot be called {name!r}, as the build folder has one", path, "call it otherwise"
+            )
     look.known(look.keys("components"), catalogue.recipes, "component", key=True)
     look.known(look.words("roles", "*"), catalogue.roles, "role")
     misspelt = len(faults.found) > before

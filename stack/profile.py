@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from stack.words import AbsolutePath, Line, Means, Model, Name, SchemaVersion, Spec, Url, Version, no_climb
+from stack.words import AbsolutePath, Line, Means, Mirror, Model, Name, SchemaVersion, Spec, Version, no_climb
 
 Provider = Literal["source", "os", "wheel", "site"]
 PROVIDERS: tuple[Provider, ...] = ("source", "os", "wheel", "site")
@@ -87,6 +87,6 @@ class Profile(Model):
     providers: tuple[Provider, ...] = Field((), description="order of preference; `defaults.yaml` has the default")
     components: dict[Name, Wish] = Field({}, description="component -> what the site wishes")
     site: dict[Name, Site] = Field({}, description="component -> what the machine brings")
-    mirrors: dict[Name, Url] = Field({}, description="archive -> URL; otherwise the machine's own apt settings")
+    mirrors: dict[Name, Mirror] = Field({}, description="archive -> URL; otherwise the machine's own apt settings")
     scheduler: Scheduler = Scheduler()
     modules: Literal["lmod"] = "lmod"

@@ -70,6 +70,12 @@ Url = Annotated[
     Means("a URL such as 'https://host/path' (http, https, file, oras, docker, git or ssh)"),
 ]
 
+Mirror = Annotated[
+    str,
+    StringConstraints(pattern=r"^(https?://[A-Za-z0-9]|file:///[A-Za-z0-9])[A-Za-z0-9._~:/?#@+,=%-]*$", max_length=500),
+    Means("the URL of an archive such as 'https://host/path' (http, https or file)"),
+]
+
 AbsolutePath = Annotated[
     str,
     StringConstraints(pattern=r"^/[A-Za-z0-9._+/-]*$", max_length=300),

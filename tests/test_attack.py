@@ -13,10 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stack import lock as locks
+from stack.artifact import canonical_json, digest
 from stack.errors import ExitCode, StackError
-from stack.host import files
+from stack.host import cells, files, image, locking
+from stack.host.cells import Cell
+from stack.host.library import Library, shipped
 from stack.plan import Plan
-from tests.command import ROOT, argv, environment, sovstack
+from tests.command import ROOT, SITE, argv, environment, sovstack
 from tests.test_lock import make
 
 LONG = "a" * 5000
@@ -141,6 +144,54 @@ def test_an_error_moves_no_cursor(tmp_path: Path) -> None:
     done = sovstack("check", tmp_path / "\x1b[2J.yaml")
     refused(done, ExitCode.BAD_INPUT, "no such file")
     assert "\x1b" not in done.stderr
+
+
+# --- what a former run left ---
+
+RECORDS = ["{}", "[]", "5", "null", "[[", "[" * 100_000, '{"size": 5}', '{"size": 5, "sha256": "", "tools": 1}']
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Cell:
+    """A cell with a lock, and an image that is none but as its record says."""
+    text = "schema: 1\nname: x\ndescription: x\npartitions: {default: {cpu: {microarchitecture: x86_64_v3}}}\n"
+    site(tmp_path).write_text(text, encoding="utf-8")
+    library = Library((tmp_path, SITE, shipped()))
+    made = cells.open_cell(library, "x", str(SITE / "environments/small.yaml"), None, tmp_path / "build")
+    lock = make(made.plan)
+    files.write_text(made.lock_path, lock.text())
+    files.write_text(made.folder / "small.sif", "image")
+    record = {"key": "", "sha256": digest("image"), "squashfs": "", "size": 5, "lock": lock.digest, "tools": {}}
+    files.write_text(made.folder / "image.json", canonical_json(record))
+    return made
+
+
+def verifying(cell: Cell) -> subprocess.CompletedProcess[str]:
+    root = cell.build_dir.parent
+    small = SITE / "environments/small.yaml"
+    return sovstack("verify", "x", small, "--root", root, "--build-dir", cell.build_dir, "--check", "Nothing")
+
+
+def test_an_image_is_checked_only_beside_its_own_lock(cell: Cell) -> None:
+    assert "of another lock" not in verifying(cell).stderr
+    text = cell.lock_path.read_text(encoding="utf-8")
+    cell.lock_path.write_text(text.replace('"size": 1', '"size": 2', 1), encoding="utf-8")
+    refused(verifying(cell), ExitCode.BAD_INPUT, "the image of small/x/", "is of another lock")
+
+
+def test_a_lock_of_another_cell_is_not_taken(cell: Cell) -> None:
+    text = cell.lock_path.read_text(encoding="utf-8")
+    cell.lock_path.write_text(text.replace(cell.plan.target.name, "debian13-zen4"), encoding="utf-8")
+    assert "is the lock of small/x/debian13-zen4" in locking.stale(cell)[0]
+    with pytest.raises(StackError, match="is the lock of small/x/debian13-zen4"):
+        locking.strict(cell)
+
+
+@pytest.mark.parametrize("text", RECORDS, ids=lambda t: t[:12])
+def test_a_damaged_record_means_that_there_is_no_image(text: str, cell: Cell) -> None:
+    assert image.present(cell.folder, "small")
+    (cell.folder / "image.json").write_text(text, encoding="utf-8")
+    assert image.present(cell.folder, "small") is None
 
 
 # --- locks ---

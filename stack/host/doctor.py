@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal
 
 from stack.artifact import Command
-from stack.build import Tools
 from stack.catalogue import Os
 from stack.errors import ExitCode, Fault, StackError, host_lacks
 from stack.host import apptainer
@@ -253,14 +252,6 @@ def ensure(sink: Sink, build_folder: Path | None = None, *, system: Os | None = 
         findings = examine(build_folder, system=system)
     require(findings)
     return findings
-
-
-def tools(found: Path | None) -> Tools:
-    """Programs for a build, after `ensure`; a bare name stands for one that is not there (a dry run prints it)."""
-    namespace = () if os.geteuid() == 0 else ("unshare", "--user", "--map-auto", "--map-root-user", "--mount")
-    names = {name: apptainer.tool(name) or name for name in ("mmdebstrap", "mksquashfs")}
-    program = str(found) if found else "apptainer"
-    return Tools(**names, apptainer=program, apptainer_env=apptainer.environment(), namespace=namespace)
 
 
 def _explained(command: Command, result: Result) -> StackError:

@@ -118,7 +118,7 @@ def make_rootfs(job: Job, sink: Sink) -> bool:
     tar, squash = job.folder / TAR, job.folder / SQUASH
     if _has(squash, job.key) or _has(tar, job.key):
         return False
-    work = _fresh(job.folder / "work")
+    work = _workplace(job)
     _room(job)
     sink("fetching packages")
     packages = job.fetch()
@@ -157,7 +157,7 @@ def make_squashfs(job: Job, sink: Sink) -> bool:
 def make_sif(job: Job, sink: Sink) -> Image:
     """Put the SIF together and record it."""
     squash = job.folder / SQUASH
-    work = _fresh(job.folder / "work")
+    work = _workplace(job)
     files.write_text(work / "definition", job.definition)
     files.write_text(work / "lock", job.lock.text())
     files.write_text(work / "inspection", job.inspection)
@@ -215,6 +215,14 @@ def _room(job: Job) -> None:
     if free < need:
         remedy = "free some space, or choose another folder with --build-dir"
         raise host_lacks(f"{job.folder}: the build needs {need // MIB} MiB and {free // MIB} MiB are free", remedy)
+
+
+def _workplace(job: Job) -> Path:
+    """The empty work folder. What a killed build left may belong to others of its ids, so its namespace removes it."""
+    work = job.folder / "work"
+    if work.exists():
+        run(Command((*job.tools.namespace, "rm", "-rf", "--", str(work)), "clear what a stopped build left"))
+    return _fresh(work)
 
 
 def _fresh(folder: Path) -> Path:

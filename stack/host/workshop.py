@@ -238,10 +238,12 @@ class Workshop:
         """Check the image that is there; nothing is locked or built."""
         self._lock = locking.read(self.cell)
         made = image.present(self.cell.folder, self.cell.name)
+        plan = self.cell.plan
+        remedy = f"`sovstack build {plan.profile.name} {plan.environment.name}` builds it"
         if self._lock is None or made is None:
-            plan = self.cell.plan
-            remedy = f"`sovstack build {plan.profile.name} {plan.environment.name}` builds it"
             raise bad_input(f"there is no image of {plan.cell} in {shown(self.cell.build_dir)}", remedy=remedy)
+        if made.lock != self._lock.digest:
+            raise bad_input(f"the image of {plan.cell} is of another lock than the one beside it", remedy=remedy)
         if apptainer.find() is None:
             raise host_lacks("Apptainer is not installed here", "`sovstack up` installs it, without root")
         self._image = made

@@ -5,7 +5,7 @@ local cell = pathJoin(root, "ai-hpc/blis-mpich/debian13-x86_64_v4")
 whatis("Name: " .. "ai-hpc")
 whatis("Version: " .. "blis-mpich/debian13-x86_64_v4")
 whatis("Description: " .. "PyTorch with NumPy, MPI and BLAS, and the compilers to build against them")
-whatis("Lock: " .. "ae99da8e8093b7c18833c9a9baaaab8237821c759482f0c38ccb9052424efb3b")
+whatis("Lock: " .. "c7b3a1625fd298acc5b5ef1ed9cf00a58510a250fc0b31d386ce9dcc089a542f")
 help("PyTorch with NumPy, MPI and BLAS, and the compilers to build against them",
      "\nRuns in an Apptainer image; the commands on PATH pass through to it.",
      "\n  " .. "blis 1.1: BLIS, dense linear algebra",
@@ -14,7 +14,7 @@ help("PyTorch with NumPy, MPI and BLAS, and the compilers to build against them"
      "\n  " .. "mpich 4.2.1: MPICH, message passing",
      "\n  " .. "numpy 2.2.4: Arrays and linear algebra in Python",
      "\n  " .. "python 3.13.5: The Python interpreter",
-     "\n  " .. "pytorch 2.6.0: Tensors, automatic differentiation and neural networks",
+     "\n  " .. "pytorch 4.1.0: Tensors, automatic differentiation and neural networks",
      "\nFolders to see inside, besides the home and the current one: SOVSTACK_BIND=/data,/scratch")
 
 family("sovstack")

@@ -5,7 +5,7 @@ local cell = pathJoin(root, "ai-hpc/site-mpi/debian13-neoverse_v2")
 whatis("Name: " .. "ai-hpc")
 whatis("Version: " .. "site-mpi/debian13-neoverse_v2")
 whatis("Description: " .. "PyTorch with NumPy, MPI and BLAS, and the compilers to build against them")
-whatis("Lock: " .. "fbb24e0686961a2e8ea1dec70247f2f842fe29d838980799137671635bb29996")
+whatis("Lock: " .. "cd9cb73e1f648717c03eb2368e2c638d96d9234940ad9eee421c103c7b6ebf1d")
 help("PyTorch with NumPy, MPI and BLAS, and the compilers to build against them",
      "\nRuns in an Apptainer image; the commands on PATH pass through to it.",
      "\n  " .. "gcc 14.2.0: GNU compilers for C, C++ and Fortran",
@@ -14,7 +14,7 @@ help("PyTorch with NumPy, MPI and BLAS, and the compilers to build against them"
      "\n  " .. "numpy 2.2.4: Arrays and linear algebra in Python",
      "\n  " .. "openblas 0.3.29: OpenBLAS, dense linear algebra",
      "\n  " .. "python 3.13.5: The Python interpreter",
-     "\n  " .. "pytorch 2.6.0: Tensors, automatic differentiation and neural networks",
+     "\n  " .. "pytorch 4.1.0: Tensors, automatic differentiation and neural networks",
      "\nFolders to see inside, besides the home and the current one: SOVSTACK_BIND=/data,/scratch")
 
 family("sovstack")
