@@ -111,6 +111,10 @@ def create(folder: Path, needs: dict[str, Any]) -> int:
         code = apt_install(needs["python"]["packages"])
         if code:
             return code
+        if not has_venv():
+            return lacks("this Python still cannot make virtual environments", apt_line(needs))
+        # The packages may have brought a newer Python: go on as that one, or the stamp would name the old.
+        os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606 - the same program, anew
     say(f"making {folder.name} with Python {sys.version.split()[0]}")
     if folder.exists():
         shutil.rmtree(folder)
