@@ -187,6 +187,12 @@ def test_a_lock_of_another_cell_is_not_taken(cell: Cell) -> None:
         locking.strict(cell)
 
 
+def test_a_lock_of_another_architecture_is_not_taken(cell: Cell) -> None:
+    text = cell.lock_path.read_text(encoding="utf-8")
+    cell.lock_path.write_text(text.replace(f'"{cell.plan.target.architecture}"', '"mips64el"'), encoding="utf-8")
+    assert "is for mips64el" in locking.stale(cell)[0]
+
+
 @pytest.mark.parametrize("text", RECORDS, ids=lambda t: t[:12])
 def test_a_damaged_record_means_that_there_is_no_image(text: str, cell: Cell) -> None:
     assert image.present(cell.folder, "small")

@@ -38,6 +38,8 @@ def stale(cell: Cell) -> tuple[str, ...]:
         return (f"{cell.lock_path} does not exist",)
     if lock.cell != cell.plan.cell:
         return (f"{cell.lock_path} is the lock of {lock.cell}",)
+    if lock.os.architecture != cell.plan.target.architecture:
+        return (f"{cell.lock_path} is for {lock.os.architecture}, not {cell.plan.target.architecture}",)
     now = inputs(cell)
     changed = sorted(k for k in {*now, *lock.inputs} if now.get(k) != lock.inputs.get(k))
     return tuple(f"the {name} changed since the lock was made" for name in changed)
