@@ -1,0 +1,123 @@
+"""Top. The verbs that only look and answer: nothing is fetched or written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stack.errors import ExitCode, StackError
+from stack.options import (
+    BUILD,
+    BuildOption,
+    EnvironmentArg,
+    JsonOption,
+    PartitionOption,
+    ProfileArg,
+    RootOption,
+    names,
+)
+
+if TYPE_CHECKING:
+    from stack.host.cells import Cell
+    from stack.host.library import Library
+
+
+def library_of(root: Path | None) -> Library:
+    """All documents: the site's own first."""
+    from stack.host.library import Library, roots
+
+    return Library(roots(root))
+
+
+def cell_of(root: Path | None, profile: str, environment: str | None, partition: str | None, build: Path) -> Cell:
+    """The cell that the words of a command line name."""
+    from stack.host import cells
+
+    return cells.open_cell(library_of(root), profile, environment, partition, build)
+
+
+def say(value: Any, as_json: bool, text: str) -> None:
+    """The answer, on standard output."""
+    from stack.artifact import canonical_json
+
+    typer.echo(canonical_json(value) if as_json else text, nl=not as_json)
+
+
+def check(
+    documents: Annotated[
+        list[str] | None, typer.Argument(help="Paths of documents; all that are found by default.")
+    ] = None,
+    root: RootOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check documents and report every fault as file:line:column."""
+    from stack.host import checking
+
+    library = library_of(root)
+    faults, count = checking.check(library, tuple(documents or ()))
+    if as_json:
+        rows = [{"what": f.what, "remedy": f.remedy, "file": f.where and f.where.file,
+                 "line": f.where and f.where.line, "column": f.where and f.where.column} for f in faults]  # fmt: skip
+        say({"checked": count, "faults": rows}, True, "")
+        if faults:
+            raise typer.Exit(ExitCode.BAD_INPUT)
+        return
+    if faults:
+        raise StackError(faults)
+    typer.echo(f"{count} documents checked, no fault")
+
+
+def schema(
+    kind: Annotated[str, typer.Argument(help="profile, environment, recipe, container, os, hardware, defaults, lock")],
+) -> None:
+    """Print the JSON Schema of a kind of document, for editors."""
+    from stack.artifact import canonical_json
+    from stack.schema import json_schema
+
+    typer.echo(canonical_json(json_schema(kind)), nl=False)
+
+
+def plan(
+    profile: ProfileArg,
+    environment: EnvironmentArg = None,
+    partition: PartitionOption = None,
+    root: RootOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show each component, its provider and why. Nothing is fetched."""
+    from stack import explain
+
+    cell = cell_of(root, profile, environment, partition, BUILD)
+    say(explain.as_data(cell.plan), as_json, explain.as_text(cell.plan, cell.notices))
+
+
+def why(
+    profile: ProfileArg,
+    environment: Annotated[str, typer.Argument(metavar="ENVIRONMENT", autocompletion=names("environments"))],
+    component: Annotated[str, typer.Argument(metavar="COMPONENT", autocompletion=names("recipes"))],
+    partition: PartitionOption = None,
+    root: RootOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why a component comes from its provider, and why not from another."""
+    from stack import explain
+
+    cell = cell_of(root, profile, environment, partition, BUILD)
+    choice = cell.plan.choice(component)
+    say(explain.choice_data(choice), as_json, explain.choice_text(choice))
+
+
+def doctor(
+    profile: Annotated[str, typer.Argument(metavar="[PROFILE]", autocompletion=names("profiles"))] = "laptop",
+    root: RootOption = None,
+    build_dir: BuildOption = BUILD,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what this machine has, what is missing, and the one line that gets it."""
+    from stack.host import cells
+
+    rows, text, healthy = cells.examine(library_of(root), profile, build_dir)
+    say(rows, as_json, text)
+    raise typer.Exit(ExitCode.OK if healthy else ExitCode.HOST)
