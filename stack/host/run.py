@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from stack.artifact import Command
 from stack.errors import ExitCode, Fault, StackError, host_lacks
@@ -27,51 +27,21 @@ class Result:
     tail: str
 
 
-def run(
-    command: Command,
-    sink: Sink | None = None,
-    *,
-    check: bool = True,
-    log: Path | None = None,
-    base_env: Mapping[str, str] | None = None,
-) -> Result:
+def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: Path | None = None) -> Result:
     """Run to the end. Standard output and error are merged line by line into `sink` and `log`.
 
     With `check`, a non-zero status raises `StackError` with the purpose, the last lines and the log's place.
     """
-    env = {**(os.environ if base_env is None else base_env), **command.env}
     lines: list[str] = []
-    tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
     with contextlib.ExitStack() as stack:
         stdin = stack.enter_context(Path(command.stdin).open("rb")) if command.stdin else subprocess.DEVNULL
         out = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
         if out:
             out.write(f"$ {command}\n")
+        child = _start(command, stdin)
         try:
-            child = subprocess.Popen(
-                command.argv,
-                cwd=command.cwd,
-                env=env,
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread of ours holds a lock here
-            )
-        except FileNotFoundError:
-            raise host_lacks(
-                f"{command.argv[0]} is not installed (needed to {command.purpose})", "see `sovstack doctor`"
-            ) from None
-        except PermissionError as error:
-            raise host_lacks(f"{command.argv[0]} may not be run: {error.strerror}", "see `sovstack doctor`") from None
-        try:
-            assert child.stdout is not None  # noqa: S101 - PIPE
-            stack.enter_context(child.stdout)
-            for line in child.stdout:
+            for line in stack.enter_context(_output(child)):
                 lines.append(line)
-                tail.append(line)
                 if out:
                     out.write(line)
                 if sink and line.strip():
@@ -80,10 +50,36 @@ def run(
         except BaseException:
             _end(child)
             raise
-    result = Result(returncode, "".join(lines), "".join(tail))
+    result = Result(returncode, "".join(lines), "".join(lines[-TAIL_LINES:]))
     if check and returncode != 0:
         raise failed(command, result, log)
     return result
+
+
+def _start(command: Command, stdin: IO[bytes] | int) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            command.argv,
+            cwd=command.cwd,
+            env={**os.environ, **command.env},
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread of ours holds a lock here
+        )
+    except FileNotFoundError:
+        what = f"{command.argv[0]} is not installed (needed to {command.purpose})"
+        raise host_lacks(what, "see `sovstack doctor`") from None
+    except PermissionError as error:
+        raise host_lacks(f"{command.argv[0]} may not be run: {error.strerror}", "see `sovstack doctor`") from None
+
+
+def _output(child: subprocess.Popen[str]) -> IO[str]:
+    assert child.stdout is not None  # noqa: S101 - PIPE
+    return child.stdout
 
 
 _PR_SET_PDEATHSIG = 1
