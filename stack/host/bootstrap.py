@@ -150,7 +150,7 @@ def missing(needs: dict[str, Any]) -> list[str]:
 def apt_line(needs: dict[str, Any]) -> str:
     """The one line for someone who may install packages."""
     packages = missing(needs) or needs["python"]["packages"]
-    return f"as root: apt-get install --no-install-recommends {' '.join(packages)}"
+    return f"as root: apt-get update && apt-get install --no-install-recommends {' '.join(packages)}"
 
 
 def apt_install(packages: list[str]) -> int:

@@ -210,7 +210,7 @@ def missing_packages(findings: Iterable[Finding]) -> tuple[str, ...]:
 
 def apt_line(packages: Sequence[str]) -> str:
     """The one line that an administrator has to run; empty when there is nothing to install."""
-    return f"apt-get install --no-install-recommends {' '.join(packages)}" if packages else ""
+    return f"apt-get update && apt-get install --no-install-recommends {' '.join(packages)}" if packages else ""
 
 
 def require(findings: Sequence[Finding]) -> None:

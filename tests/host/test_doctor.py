@@ -46,7 +46,7 @@ def test_a_user_on_an_empty_path_lacks_programs_but_not_bundled_ones(
 def test_one_line_for_all_packages() -> None:
     other = Finding("newuidmap", "missing", "", "", "uidmap")
     assert doctor.apt_line(doctor.missing_packages([other, GONE, GONE])) == (
-        "apt-get install --no-install-recommends mmdebstrap uidmap"
+        "apt-get update && apt-get install --no-install-recommends mmdebstrap uidmap"
     )
     assert doctor.apt_line(()) == ""
 
@@ -57,7 +57,7 @@ def test_what_stops_a_build_is_one_error_with_the_line_first() -> None:
         doctor.require([Finding("disk", "present"), unusable, GONE, Finding("Lmod", "optional", package="lmod")])
     assert caught.value.exit_code == ExitCode.HOST
     assert [str(f) for f in caught.value.faults] == [
-        "missing: mmdebstrap (as root: apt-get install --no-install-recommends mmdebstrap)",
+        "missing: mmdebstrap (as root: apt-get update && apt-get install --no-install-recommends mmdebstrap)",
         "FUSE: there is no /dev/fuse (as root: modprobe fuse)",
     ]
 
