@@ -242,6 +242,23 @@ def test_locked_names_the_packages_that_the_mirror_no_longer_has(built: Built, t
     assert "python3-numpy 1:1.0.0-1 [ffffffff] -> " in again.stdout
 
 
+def test_up_locks_again_and_prints_the_difference(built: Built, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    shutil.copytree(built.build, build)
+    path = next(build.glob("small/laptop/*/stack.lock.json"))
+    lock = json.loads(path.read_text())
+    numpy = next(p for p in lock["os"]["packages"] if p["name"] == "python3-numpy")
+    now, numpy["version"] = numpy["version"], "1:1.0.0-1"
+    path.write_text(json.dumps(lock))
+    done = sovstack("up", *CELL, "--build-dir", build)
+    assert done.returncode == 0, done.stderr
+    assert re.search(rf"~ python3-numpy 1:1\.0\.0-1 \[\w+\] -> {re.escape(now)} \[\w+\]", done.stderr)
+    assert any(
+        "python3-numpy" in change for change in json.loads((build / "report.json").read_text())["lock"]["changes"]
+    )
+    assert path.read_bytes() == (built.cell / "stack.lock.json").read_bytes()
+
+
 class Words(HTMLParser):
     """The text of a page's body, in order."""
 
