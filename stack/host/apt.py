@@ -261,6 +261,7 @@ def open_apt(
     with files.disk_errors(folder):
         for name in ("sources", "preferences", "state/lists/partial", "cache/archives/partial"):
             (folder / name).mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)  # a mirror's URL may hold a password
     files.write_text(folder / "state/status", "")
     files.write_text(folder / "sources/sovstack.sources", text)
     files.write_text(folder / "apt.conf", _CONF.format(architecture=architecture, folder=folder))

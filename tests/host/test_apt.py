@@ -121,6 +121,11 @@ def test_update_says_whether_the_index_changed(mirror: Mirror, tmp_path: Path) -
     assert "Package: two" in private.show(["two"])
 
 
+def test_a_password_in_a_mirrors_url_is_nobody_elses_to_read(mirror: Mirror, tmp_path: Path) -> None:
+    private = mirror.open(tmp_path / "cache")
+    assert private.folder.stat().st_mode & 0o077 == 0
+
+
 def test_the_closure_does_not_see_what_the_host_has_installed(mirror: Mirror, tmp_path: Path) -> None:
     for name, depends in (("base-files", ""), ("dash", ""), ("app", "dash (>= 1)"), ("other", "")):
         mirror.add(name, "99", depends, essential=name == "base-files")
