@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -152,7 +152,6 @@ def key(lock: Lock, container: Container, overlay_digest: str, epoch: int) -> st
 _HEADER = struct.Struct("<32s10s3s3s16sqqqqqqqq")
 _DESCRIPTOR = struct.Struct("<i?IIIqqqqqqq128s384s")
 _LAUNCH = b"#!/usr/bin/env run-singularity\n"  # makes the file executable, as `apptainer build` does
-_DATA_TYPE = 0x4000
 SIF_HEAD_BYTES = 32768
 
 
@@ -175,12 +174,3 @@ def steady_sif(head: bytes, identity: str, epoch: int) -> bytes:
             row[8:12] = [epoch, epoch, 0, 0]
             _DESCRIPTOR.pack_into(out, start, *row)
     return bytes(out)
-
-
-def objects(head: bytes) -> Iterator[tuple[int, str, int, int]]:
-    """(data type, name, offset, size) of every object of a SIF."""
-    fields: Sequence[int] = _HEADER.unpack_from(head)
-    for start in range(fields[9], fields[9] + fields[8] * _DESCRIPTOR.size, _DESCRIPTOR.size):
-        row = _DESCRIPTOR.unpack_from(head, start)
-        if row[1]:
-            yield row[0] - _DATA_TYPE, row[12].rstrip(b"\0").decode(), row[5], row[6]

@@ -106,9 +106,7 @@ def test_a_real_sif_becomes_the_same_bytes_twice(lock: Lock, apptainer: str, tmp
     steady = [build.steady_sif(head, "identity", EPOCH) for head in heads]
     assert steady[0] == steady[1]
     assert steady[0] != build.steady_sif(heads[0], "another", EPOCH)
-    names = [name for _kind, name, _offset, _size in build.objects(steady[0])]
-    assert names == ["definition", "stack.lock.json", "inspect-metadata.json", "rootfs"]
-    listing = subprocess.run(
-        [apptainer, "sif", "list", tmp_path / "a.sif"], capture_output=True, text=True, check=True
-    ).stdout
-    assert listing.count("|1 ") >= 4
+    (tmp_path / "a.sif").write_bytes(steady[0] + (tmp_path / "a.sif").read_bytes()[len(steady[0]) :])
+    listing = subprocess.run([apptainer, "sif", "list", tmp_path / "a.sif"], capture_output=True, text=True, check=True)
+    kinds = [line.split("|")[-1].strip() for line in listing.stdout.splitlines() if line[:1].isdigit()]
+    assert [kind.partition(" ")[0] for kind in kinds] == ["Def.FILE", "JSON.Generic", "JSON.Generic", "FS"]

@@ -146,7 +146,16 @@ def read_until(child: subprocess.Popen[str], sign: str) -> str:
 
 @pytest.mark.parametrize(
     ("stage", "later"),
-    [("lock", 0), ("root file system", 0), ("root file system", 8), ("squashfs", 0), ("image", 0), ("checks", 0)],
+    [
+        ("tools", 0),
+        ("lock", 0),
+        ("render", 0),
+        ("root file system", 0),
+        ("root file system", 8),
+        ("squashfs", 0),
+        ("image", 0),
+        ("checks", 0),
+    ],
 )
 def test_a_killed_up_resumes(built: Built, tmp_path: Path, stage: str, later: float) -> None:
     build = tmp_path / "build"
@@ -194,11 +203,13 @@ def test_two_at_once_wait_for_each_other_or_say_so(built: Built) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, 24 MiB large or as large as the test says."""
     disk = tmp_path / "disk"
     disk.mkdir()
+    size = f"size={getattr(request, 'param', '24m')}"
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", disk], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", size, "tmpfs", disk], capture_output=True, text=True, check=False
     )
     if made.returncode:
         pytest.skip(f"a small file system cannot be mounted here ({made.stderr.strip()}); run the tests as root")
@@ -223,6 +234,33 @@ def test_a_disk_that_fills_up_leaves_no_half_image(built: Built, small_disk: Pat
     with pytest.raises(StackError, match="the disk is full"), files.beside(target) as partial:
         shutil.copyfile(built.cell / "small.sif", partial)
     assert list(small_disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("small_disk", ["4600m"], indirect=True)
+def test_a_disk_that_fills_up_in_the_middle_of_a_build_is_told_and_the_build_resumes(
+    built: Built, small_disk: Path
+) -> None:
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if free < 8 << 30:
+        pytest.skip("filling a file system in memory needs 8 GiB free; run the tests where there are")
+    build, filler = small_disk / "build", small_disk / "filler"
+    with started("up", *CELL, "--build-dir", build) as child:
+        seen = read_until(child, "root file system")
+        assert seen.splitlines()[-1] == "==> root file system"
+        time.sleep(6)
+        with contextlib.suppress(OSError), filler.open("wb") as handle:
+            while True:
+                handle.write(bytes(1 << 20))
+        assert child.stderr is not None
+        rest = child.stderr.read()
+    assert child.returncode == 3
+    assert "disk is full" in rest
+    assert "Traceback" not in rest
+    assert not list(build.glob("small/laptop/*/small.sif"))
+    filler.unlink()
+    done = sovstack("up", *CELL, "--build-dir", build)
+    assert done.returncode == 0, done.stderr
+    assert record(build) == built.record
 
 
 def test_locked_names_the_packages_that_the_mirror_no_longer_has(built: Built, tmp_path: Path) -> None:

@@ -71,16 +71,16 @@ class Workshop:
 
     # --- tools ---
 
-    def tools(self) -> build.Tools:
-        """Find, or as far as this user may, install what a build needs."""
+    def tools(self) -> None:
+        """See that a build can run here, and install what this user may; raises with all that then is missing."""
         self._refuse_foreign()
         if self.dry:
-            return self._tools(apptainer.find())
+            return
         with self.progress.stage("tools"):
             doctor.ensure(self.progress.line, self.cell.build_dir, system=self.cell.plan.target.os)
-            namespace.find()
-            mirrors = self.cell.plan.profile.mirrors
-            return self._tools(apptainer.find() or apptainer.install(self.progress.line, mirrors))
+            namespace.find()  # asked before anything is fetched
+            if apptainer.find() is None:
+                apptainer.install(self.progress.line, self.cell.plan.profile.mirrors)
 
     def _tools(self, found: Path | None) -> build.Tools:
         names = {name: apptainer.tool(name) or name for name in ("mmdebstrap", "mksquashfs")}
