@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from stack.errors import bad_input
 from stack.words import AbsolutePath, FilePath, Line, Means, Model, Name, Package, SchemaVersion, Spec, Url, Version
 
 Schema1 = Annotated[SchemaVersion, Field(alias="schema")]
@@ -45,6 +46,9 @@ VariableName = Annotated[
 ]
 
 
+Compilers = dict[Literal["c", "cxx", "fortran"], ProgramName]
+
+
 class Vendor(Model):
     """A maker of accelerators; `pci`: its PCI vendor id, `container_option`: what makes Apptainer pass the device."""
 
@@ -65,10 +69,17 @@ class Accelerator(Model):
     pci: tuple[PciId, ...] = ()
 
 
+class Family(Model):
+    """A CPU family: where its ABI puts the dynamic linker, which is how Spack tells the C library."""
+
+    linker: AbsolutePath
+
+
 class Hardware(Model):
     """`stack/data/hardware.yaml`."""
 
     schema_version: Schema1
+    families: dict[Architecture, Family]
     vendors: dict[Name, Vendor]
     accelerators: dict[Name, Accelerator]
 
@@ -89,6 +100,8 @@ class Native(Model):
     version_of: Package | None = Field(None, description="the package whose version counts; the first otherwise")
     version: Version
     spec: Spec | None = Field(None, description="what Spack is told it is, without the version")
+    prefix: AbsolutePath = Field("/usr", description="where it is installed")
+    compilers: Compilers = Field({}, description="language -> command, where the recipe's are called otherwise here")
     components: tuple[Name, ...] = Field((), description="archive components needed beyond the usual")
     built_for: dict[Name, tuple[Name, ...]] = Field({}, description="role -> the only components it works with")
 
@@ -109,21 +122,48 @@ class Keyring(Model):
     package: Package
 
 
+class Tool(Model):
+    """A build tool of a distribution, which Spack may use instead of building one."""
+
+    packages: tuple[Package, ...] = Field(min_length=1)
+    version: Version
+    spec: Spec
+
+
+class Release(Model):
+    """`ID` and `VERSION_ID` of `/etc/os-release`, from which Spack makes its name of the OS."""
+
+    id: Name
+    version: Version
+
+
 class Os(Model):
-    """`stack/data/os/<name>.yaml`."""
+    """`stack/data/os/<name>.yaml`. One without `archives` can be locked for, and no image be made of it."""
 
     schema_version: Schema1
     name: Name
     label: Name = Field(description="as written in target names")
     title: Line
-    codename: Name
-    python: PythonVersion
-    site_packages: AbsolutePath = Field(description="where Python looks for wheels that an image brings")
-    architectures: dict[Architecture, Name]
+    release: Release
+    architectures: dict[Architecture, Architecture | Name]
     glibc: Version
-    keyring: Keyring
-    archives: dict[Name, Archive]
+    libc_prefix: AbsolutePath = Field(
+        "/usr", description="where the C library is: `/` where /lib is no link to /usr/lib"
+    )
+    codename: Name | None = None
+    python: PythonVersion | None = None
+    site_packages: AbsolutePath | None = Field(None, description="where Python looks for wheels that an image brings")
+    keyring: Keyring | None = None
+    archives: dict[Name, Archive] = Field({})
     components: dict[Name, OsComponent]
+    tools: dict[Name, Tool] = Field({}, description="build tools that Spack takes from the distribution")
+
+    @property
+    def keys(self) -> Keyring:
+        """The keys of its package index; raises `StackError` for a distribution whose packages cannot be had."""
+        if self.keyring is None:
+            raise bad_input(f"packages of {self.title} cannot be had", remedy="build on the machine itself")
+        return self.keyring
 
 
 class Source(Model):
@@ -181,7 +221,8 @@ class SpackFacts(Model):
     """What Spack must be told: virtual packages this one provides, and language -> compiler command."""
 
     virtuals: tuple[Name, ...] = ()
-    compilers: dict[Literal["c", "cxx", "fortran"], ProgramName] = Field({})
+    compilers: Compilers = Field({})
+    companions: dict[Name, Spec] = Field({}, description="virtual that it lacks -> what supplies that beside it")
 
 
 class Recipe(Model):
@@ -217,6 +258,31 @@ class Container(Model):
     files: dict[FilePath, tuple[Line, ...]] = Field({}, description="path -> lines, written over what is there")
 
 
+class Repository(Model):
+    """A git repository at one commit. `folder`: where in it the packages are; `tag`: what people call the commit."""
+
+    git: Url
+    commit: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$"), Means("a commit of 40 hex digits")]
+    version: Version
+    folder: Annotated[str, StringConstraints(pattern=r"^[a-z_]+(/[a-z_]+)*$", max_length=200), Means("a folder")] = "."
+
+
+class Solver(Model):
+    """The Python project that Spack's concretizer calls."""
+
+    project: WheelProject
+    version: Version
+
+
+class Upstream(Model):
+    """`stack/data/upstream.yaml`: what is taken from upstream, at which commit."""
+
+    schema_version: Schema1
+    spack: Repository
+    packages: Repository
+    solver: Solver
+
+
 class Defaults(Model):
     """`stack/data/defaults.yaml`: every option's declared default."""
 
@@ -236,6 +302,7 @@ class Catalogue:
     systems: Mapping[str, Os]
     containers: Mapping[str, Container]
     defaults: Defaults
+    upstream: Upstream
 
     @property
     def roles(self) -> Mapping[str, tuple[str, ...]]:

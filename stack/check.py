@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stack.catalogue import Catalogue, Defaults, Hardware, Os, Recipe
+from stack.catalogue import Catalogue, Defaults, Hardware, Os, Recipe, Upstream
 from stack.catalogue import Container as Image
 from stack.document import Document, Path, did_you_mean
 from stack.environment import Environment
@@ -18,6 +18,7 @@ from stack.profile import Profile
 from stack.target import known_microarchitectures
 from stack.words import Model
 
+GIT = ("spack", "packages")  # repositories of `upstream.yaml`; a profile may name a mirror of each
 # What stands in a build folder beside the environments' own folders.
 TAKEN = ("modules", "report.html", "report.json")
 
@@ -85,7 +86,7 @@ def check_profile(document: Document, catalogue: Catalogue, faults: Faults) -> N
     look.known(look.keys("roles"), catalogue.roles, "role", key=True)
     for words, key in ((look.words("roles", "*"), False), (look.keys("components"), True), (look.keys("site"), True)):
         look.known(words, catalogue.recipes, "component", key=key)
-    archives = [name for system in catalogue.systems.values() for name in system.archives]
+    archives = [*(name for system in catalogue.systems.values() for name in system.archives), *GIT]
     look.known(look.keys("mirrors"), archives, "archive", key=True)
     for pattern in (models, ("providers", "*"), ("partitions", "*", "features", "*")):
         look.unique(look.words(*pattern))
@@ -243,5 +244,6 @@ KINDS: Mapping[str, tuple[type[Model], Check]] = {
     "container": (Image, check_container),
     "hardware": (Hardware, check_hardware),
     "defaults": (Defaults, check_defaults),
+    "upstream": (Upstream, lambda _document, _catalogue, _faults: None),
 }
 """Every kind of document that somebody writes: its model, and its checks."""

@@ -17,7 +17,15 @@ _INST = re.compile(r"^Inst (?P<name>\S+) (?:\[[^]]*\] )?\((?P<version>\S+) .*\[(
 def requested(plan: Plan) -> tuple[str, ...]:
     """What apt is asked for: the base of the image and the packages of every component the OS supplies."""
     packages = {p for c in plan.choices if c.provider == "os" for p in c.packages}
-    return (*plan.container.selections, *sorted({*plan.container.packages, *packages}))
+    base = plan.base
+    if base is None:
+        return tuple(sorted(packages))
+    return (*base.selections, *sorted({*base.packages, *packages}))
+
+
+def tools(plan: Plan) -> tuple[str, ...]:
+    """Packages of the build tools that Spack takes from the distribution."""
+    return tuple(sorted({p for tool in plan.target.os.tools.values() for p in tool.packages}))
 
 
 def archive_components(plan: Plan) -> tuple[str, ...]:

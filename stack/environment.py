@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from stack.words import Line, Model, Name, SchemaVersion, Version
+from stack.words import Line, Model, Name, Provider, SchemaVersion, Version
 
 
 class Want(Model):
     """What the environment asks of one component."""
 
     version: Version | None = Field(None, description="a version prefix: `2.6` accepts 2.6 and 2.6.1")
+    provider: Provider | None = Field(None, description="who supplies it, where the purpose depends on that")
 
 
 class Environment(Model):

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from stack.artifact import canonical_json, digest
 from stack.catalogue import Architecture, Catalogue, PythonVersion, WheelProject
 from stack.errors import Fault, Faults, Position, StackError, bad_input
+from stack.graph import Graph
 from stack.offer import Choice
 from stack.plan import Plan, matches
 from stack.words import AbsolutePath, Digest, Line, Means, Model, Name, Package, no_control
@@ -117,8 +118,9 @@ class Lock(Model):
     target: TargetName
     components: tuple[Component, ...]
     os: OsLock
+    tools: OsLock | None = Field(None, description="packages of the build root that the image does not have")
     wheels: WheelLock | None = None
-    spack: None = None
+    spack: Graph | None = None
     inputs: dict[str, Digest]
 
     def text(self) -> str:
@@ -148,19 +150,14 @@ def upstream(version: str) -> str:
     return _REPACKED.sub("", version)
 
 
-def lockable(plan: Plan) -> None:
-    """Raise for every component that only Spack could supply, with what each other provider lacks."""
-    faults = Faults()
-    for choice in (c for c in plan.choices if c.provider == "source"):
-        lacks = "; ".join(f"{r.provider}: {r.why}" for r in choice.rejected)
-        what = f"{choice.component} for {plan.target.name} has to be built from source by Spack"
-        faults.add(f"{what}, which cannot be locked yet", None, f"no other provider can: {lacks}")
-    faults.raise_if_any()
-
-
-def make(plan: Plan, os_lock: OsLock, wheels: WheelLock | None, inputs: Mapping[str, str]) -> Lock:
-    """Join the parts. Raises when a version is not what the environment asks for, or a provider cannot be locked."""
-    lockable(plan)
+def make(
+    plan: Plan,
+    os_lock: OsLock,
+    wheels: WheelLock | None,
+    inputs: Mapping[str, str],
+    tools: OsLock | None = None,
+) -> Lock:
+    """Join the parts, all but what Spack solves (see `solved`). Raises when a version is not what was asked for."""
     faults = Faults()
     by_name = {p.name: p for p in os_lock.packages}
     files = {f.project.lower().replace("_", "-"): f for f in (wheels.files if wheels else ())}
@@ -173,28 +170,52 @@ def make(plan: Plan, os_lock: OsLock, wheels: WheelLock | None, inputs: Mapping[
         target=plan.target.name,
         components=components,
         os=os_lock,
+        tools=tools,
         wheels=wheels,
         inputs=dict(sorted(inputs.items())),
     )
+
+
+def solved(lock: Lock, plan: Plan, graph: Graph) -> Lock:
+    """The lock with Spack's graph in it, which has the versions of the components that are built."""
+    faults = Faults()
+    made = []
+    for component in lock.components:
+        node = graph.root(package_of(component.spec)) if component.provider == "source" else None
+        if component.provider == "source" and node is None:
+            faults.add(f"Spack's graph has no root for {component.name} ({component.spec})")
+        found = {"version": node.version, "package": f"{node.name} {node.hash}"} if node else {}
+        made.append(component.model_copy(update=found))
+        _wanted(component.name, made[-1].version, plan, faults)
+    faults.raise_if_any()
+    return lock.model_copy(update={"components": tuple(made), "spack": graph})
+
+
+def package_of(spec: str) -> str:
+    """The package that a spec begins with."""
+    found = re.match(r"[A-Za-z0-9_-]+", spec)
+    return found[0] if found else ""
+
+
+def _wanted(name: str, version: str, plan: Plan, faults: Faults) -> None:
+    want = plan.environment.components.get(name)
+    if want and want.version and not matches(version, want.version):
+        what = f"{name} would be {version}, and {plan.environment.name} asks for {want.version}"
+        faults.add(what, None, "change the version or the provider")
 
 
 def _component(
     choice: Choice, plan: Plan, packages: Mapping[str, OsPackage], files: Mapping[str, WheelFile], faults: Faults
 ) -> Component:
     version, package = choice.version, ""
-    if choice.provider == "os":
+    if choice.provider == "os" and packages:
         found = packages[str(choice.version_of)]
         version, package = upstream(found.version), f"{found.name} {found.version}"
     elif choice.provider == "wheel":
         wheel = files[str(choice.project).lower().replace("_", "-")]
         version, package = wheel.version.partition("+")[0], f"{wheel.project} {wheel.version}"
-    want = plan.environment.components.get(choice.component)
-    if want and want.version and not matches(version, want.version):
-        faults.add(
-            f"{choice.component} would be {version}, and {plan.environment.name} asks for {want.version}",
-            None,
-            "change the version or the provider",
-        )
+    if choice.provider != "source":
+        _wanted(choice.component, version, plan, faults)
     return Component(
         name=choice.component,
         role=choice.role,
@@ -209,8 +230,12 @@ def _component(
 def inputs(plan: Plan, catalogue: Catalogue, documents: Mapping[str, str]) -> dict[str, str]:
     """Digest of all that decides the lock: the documents, the recipes used, the OS, the base, the defaults."""
     recipes = [catalogue.recipes[c.component].model_dump(mode="json", by_alias=True) for c in plan.choices]
-    models = {"container": plan.container, "defaults": catalogue.defaults, "os": plan.target.os}
+    models = {**({"container": plan.base} if plan.base else {}), "defaults": catalogue.defaults, "os": plan.target.os}
     data = {name: digest(model.model_dump(mode="json", by_alias=True)) for name, model in models.items()}
+    if plan.built:
+        machine = plan.target.accelerator.model_dump(mode="json") if plan.target.accelerator else None
+        data["hardware"] = digest([plan.target.linker, machine])
+        data["upstream"] = digest(catalogue.upstream.model_dump(mode="json", by_alias=True))
     return {**documents, "recipes": digest(recipes), **data}
 
 
@@ -266,7 +291,10 @@ def _versions(lock: Lock) -> dict[tuple[str, str], str]:
     components = {("component", c.name): f"{c.version} from {c.provider}" for c in lock.components}
     packages = _unique(("OS package", p.name, p.version, p.sha256) for p in lock.os.packages)
     wheels = _unique(("wheel", w.project, w.version, w.sha256) for w in (lock.wheels.files if lock.wheels else ()))
-    return {**components, **packages, **wheels}
+    tools = _unique(("build tool", p.name, p.version, p.sha256) for p in (lock.tools.packages if lock.tools else ()))
+    nodes = lock.spack.nodes if lock.spack else ()
+    built = {("Spack package", f"{n.name}/{n.hash[:7]}"): n.version for n in nodes}
+    return {**components, **packages, **tools, **wheels, **built}
 
 
 def _unique(rows: Iterable[tuple[str, str, str, str]]) -> dict[tuple[str, str], str]:

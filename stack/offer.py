@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from stack.catalogue import Native, Recipe
-from stack.profile import Profile, Provider
+from stack.catalogue import Compilers, Native, Recipe
+from stack.profile import Profile
 from stack.target import Target
+from stack.words import Provider
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Choice:
     archive_components: tuple[str, ...] = ()
     project: str | None = None
     prefix: str = "/usr"
+    compilers: Mapping[str, str] = field(default_factory=dict)
     rejected: tuple[Rejection, ...] = ()
 
 
@@ -77,6 +79,8 @@ def _os(recipe: Recipe, setting: Setting) -> Choice | str:
         packages=native.packages,
         version_of=native.version_of or native.packages[0],
         archive_components=native.components,
+        prefix=native.prefix,
+        compilers=_compilers(recipe, native.compilers),
     )
 
 
@@ -84,6 +88,8 @@ def _wheel(recipe: Recipe, setting: Setting) -> Choice | str:
     wheel = recipe.providers.wheel
     assert wheel is not None  # noqa: S101 - `offer` looked
     vendor = setting.target.vendor
+    if setting.target.native or setting.target.os.python is None:
+        return "wheels go into images alone"
     if recipe.accelerated and vendor not in wheel.vendors:
         return f"the wheels of {wheel.project} do not reach {vendor}"
     spec = recipe.providers.source.spec if recipe.providers.source else ""
@@ -95,7 +101,19 @@ def _site(recipe: Recipe, setting: Setting) -> Choice | str:
     if brought is None or provider is None:
         return f"profile {setting.profile.name} brings none (site: {recipe.name}: ...)"
     spec = brought.spec or provider.spec
-    return Choice(recipe.name, "site", brought.version, role=recipe.role, spec=spec, prefix=brought.prefix)
+    return Choice(
+        recipe.name,
+        "site",
+        brought.version,
+        role=recipe.role,
+        spec=spec,
+        prefix=brought.prefix,
+        compilers=_compilers(recipe, {}),
+    )
+
+
+def _compilers(recipe: Recipe, own: Compilers) -> dict[str, str]:
+    return {str(language): command for language, command in {**recipe.spack.compilers, **own}.items()}
 
 
 def _source(recipe: Recipe, setting: Setting) -> Choice | str:

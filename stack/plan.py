@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from stack.catalogue import Catalogue, Container, Recipe, Vendor
 from stack.document import did_you_mean
 from stack.environment import Environment
-from stack.errors import Fault, Faults, StackError
+from stack.errors import Fault, Faults, StackError, bad_input
 from stack.offer import Choice, Rejection, Setting, offer
 from stack.profile import Profile
 from stack.target import Target
+from stack.words import Provider
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Plan:
     environment: Environment
     profile: Profile
     target: Target
-    container: Container
+    base: Container | None
     choices: tuple[Choice, ...]
     recipes: Mapping[str, Recipe]
     vendor: Vendor | None
@@ -30,6 +31,19 @@ class Plan:
     def cell(self) -> str:
         """`environment/profile/target`, also the folder of everything made of it."""
         return f"{self.environment.name}/{self.profile.name}/{self.target.name}"
+
+    @property
+    def container(self) -> Container:
+        """The base of the image; raises `StackError` for a cell that is built for the machine's own OS."""
+        if self.base is None:
+            remedy = "build_for: image in the profile gives one"
+            raise bad_input(f"{self.cell} is built for the machine's own OS: there is no image of it", remedy=remedy)
+        return self.base
+
+    @property
+    def built(self) -> bool:
+        """Whether Spack has something to build."""
+        return any(c.provider == "source" for c in self.choices)
 
     def choice(self, component: str) -> Choice:
         """The choice for a component; raises `StackError` when the plan has none."""
@@ -53,7 +67,7 @@ def make(profile: Profile, environment: Environment, target: Target, catalogue: 
         environment,
         profile,
         target,
-        catalogue.containers[profile.image],
+        None if target.native else catalogue.containers[profile.image],
         choices,
         {c.component: catalogue.recipes[c.component] for c in choices},
         catalogue.hardware.vendors[target.vendor] if target.accelerator else None,
@@ -94,9 +108,15 @@ def _choose(
 ) -> Choice | None:
     """The first provider, in the order wished for, that can supply the component in a wanted version."""
     profile, wish = setting.profile, setting.profile.components.get(recipe.name)
-    order = (wish.provider,) if wish and wish.provider else profile.providers or catalogue.defaults.providers
-    said = f"profile {profile.name} asks for it" if wish and wish.provider else f"first of {', '.join(order)} that can"
     want = environment.components.get(recipe.name)
+    order: tuple[Provider, ...]
+    if wish and wish.provider:
+        order, said = (wish.provider,), f"profile {profile.name} asks for it"
+    elif want and want.provider:
+        order, said = (want.provider,), f"{environment.name} asks for it"
+    else:
+        order = profile.providers or catalogue.defaults.providers
+        said = f"first of {', '.join(order)} that can"
     wants = [v for v in (want and want.version, wish and wish.version) if v]
     chosen: Choice | None = None
     rejected: list[Rejection] = []
@@ -105,7 +125,7 @@ def _choose(
         if isinstance(made, str):
             rejected.append(Rejection(provider, made))
         elif provider not in order:
-            rejected.append(Rejection(provider, f"can, but the profile asks for {', '.join(order)}"))
+            rejected.append(Rejection(provider, f"can, but {', '.join(order)} is asked for"))
         elif miss := _too_far(made.version, wants):
             rejected.append(Rejection(provider, miss))
         elif chosen is None:
@@ -116,7 +136,8 @@ def _choose(
         reasons = "; ".join(f"{r.provider}: {r.why}" for r in rejected)
         faults.add(f"nobody can supply {recipe.name} for {setting.target.name}: {reasons}")
         return None
-    return replace(chosen, why=f"{chosen.provider}: {said}", rejected=tuple(rejected))
+    wanted = chosen.version or (wants[0] if wants and chosen.provider == "source" else "")
+    return replace(chosen, version=wanted, why=f"{chosen.provider}: {said}", rejected=tuple(rejected))
 
 
 def matches(version: str, prefix: str) -> bool:

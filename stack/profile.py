@@ -6,10 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from stack.words import AbsolutePath, Line, Means, Mirror, Model, Name, SchemaVersion, Spec, Version, no_climb
-
-Provider = Literal["source", "os", "wheel", "site"]
-PROVIDERS: tuple[Provider, ...] = ("source", "os", "wheel", "site")
+from stack.words import (
+    AbsolutePath,
+    Line,
+    Means,
+    Mirror,
+    Model,
+    Name,
+    Provider,
+    SchemaVersion,
+    Spec,
+    Version,
+    no_climb,
+)
 
 Microarchitecture = Annotated[
     str,
@@ -82,6 +91,9 @@ class Profile(Model):
     description: Line
     os: Name = Field("host", description="what the machine runs, `debian-13` for example, or `host`")
     image: Name = Field("debian-13", description="operating system inside images: a name in `containers/`")
+    build_for: Literal["image", "machine"] = Field(
+        "image", description="`image`: software for an image; `machine`: a module tree on the machine's own OS"
+    )
     partitions: dict[Name, Partition] = Field(min_length=1)
     roles: dict[Name, Name] = Field({}, description="role -> component, for example `mpi: openmpi`")
     providers: tuple[Provider, ...] = Field((), description="order of preference; `defaults.yaml` has the default")

@@ -24,7 +24,10 @@ class HostFacts:
 
 @dataclass(frozen=True)
 class Target:
-    """OS + microarchitecture + accelerator, written `debian13-x86_64_v3-sm90`."""
+    """OS + microarchitecture + accelerator, written `debian13-x86_64_v3-sm90`.
+
+    `linker`: path of the family's dynamic linker; `native`: built for the machine's own OS, not for an image.
+    """
 
     os: Os
     microarchitecture: str
@@ -32,6 +35,8 @@ class Target:
     accelerator: Accelerator | None
     accelerator_name: str | None
     partition: str
+    linker: str = ""
+    native: bool = False
 
     @property
     def name(self) -> str:
@@ -53,10 +58,8 @@ class Target:
 def resolve(profile: Profile, partition: str, catalogue: Catalogue, facts: HostFacts) -> Target:
     """The target of one partition. Raises `StackError` for a name that no data file knows."""
     part = _partition(profile, partition)
-    container = catalogue.containers.get(profile.image)
-    if container is None:
-        raise bad_input(f"unknown image {profile.image!r}", remedy=did_you_mean(profile.image, catalogue.containers))
-    system = catalogue.systems[container.os]
+    native = profile.build_for == "machine"
+    system = _machine_os(profile, catalogue, facts) if native else _image_os(profile, catalogue)
     microarchitecture, family = _cpu(part.cpu.microarchitecture, facts)
     if family not in system.architectures:
         raise bad_input(
@@ -66,7 +69,23 @@ def resolve(profile: Profile, partition: str, catalogue: Catalogue, facts: HostF
     if name is not None and name not in catalogue.hardware.accelerators:
         raise bad_input(f"unknown accelerator {name!r}", remedy=did_you_mean(name, catalogue.hardware.accelerators))
     accelerator = catalogue.hardware.accelerators[name] if name else None
-    return Target(system, microarchitecture, family, accelerator, name, partition)
+    linker = catalogue.hardware.families[family].linker if family in catalogue.hardware.families else ""
+    return Target(system, microarchitecture, family, accelerator, name, partition, linker, native)
+
+
+def _image_os(profile: Profile, catalogue: Catalogue) -> Os:
+    container = catalogue.containers.get(profile.image)
+    if container is None:
+        raise bad_input(f"unknown image {profile.image!r}", remedy=did_you_mean(profile.image, catalogue.containers))
+    return catalogue.systems[container.os]
+
+
+def _machine_os(profile: Profile, catalogue: Catalogue, facts: HostFacts) -> Os:
+    name = facts.os if profile.os == "host" else profile.os
+    if name not in catalogue.systems:
+        what = f"no data file describes the operating system {name!r} of {profile.name}"
+        raise bad_input(what, remedy=did_you_mean(name, catalogue.systems) or "build for an image: build_for: image")
+    return catalogue.systems[name]
 
 
 def _partition(profile: Profile, partition: str) -> Partition:

@@ -99,6 +99,9 @@ Spec = Annotated[
 ]
 """A Spack spec, or a part of one; `{arch}` stands for the accelerator's architecture."""
 
+Provider = Literal["source", "os", "wheel", "site"]
+PROVIDERS: tuple[Provider, ...] = ("source", "os", "wheel", "site")
+
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$"), Means("a SHA-256 of 64 hex digits")]
 
 

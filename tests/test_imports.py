@@ -18,15 +18,15 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("0", ("_explain",)),
     ("0", ("document",)),
     ("1", ("catalogue", "environment", "profile")),
-    ("2", ("target",)),
+    ("2", ("graph", "target")),
     ("2", ("check", "offer")),
     ("2", ("plan",)),
     ("3", ("lock", "verdict")),
-    ("4", ("closure", "explain", "render.text", "schema")),
+    ("4", ("assertions", "closure", "explain", "render.text", "schema", "solver", "sources")),
     ("4", ("build", "report", "verify", "render.apptainer", "render.modules", "render.reframe", "render.spack")),
     ("4", ("render.jobs", "render.pipeline", "audit.facts", "audit.policy", "audit.sbom")),
     ("5", ("publish", "up")),
-    ("edge", ("host.*",)),  # its modules may import each other
+    ("edge", ("host.*", "inside_spack.*")),  # its modules may import each other; the second are run by Spack's Python
     ("top", ("options",)),
     ("top", ("answers",)),
     ("top", ("cli",)),
@@ -86,12 +86,14 @@ FILE_METHODS = {
 
 MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in sorted(PACKAGE.rglob("*.py"))}
 PURE = [
-    name for name in MODULES if not name.startswith("host.") and name not in ("answers", "cli", "options", "__main__")
+    name
+    for name in MODULES
+    if not name.startswith(("host.", "inside_spack.")) and name not in ("answers", "cli", "options", "__main__")
 ]
 
 
 def rank(module: str) -> int:
-    if module.startswith("host.") and module != "host.__init__":
+    if module.startswith(("host.", "inside_spack.")) and module != "host.__init__":
         return EDGE
     assert module in RANK, f"{module} has no layer: give it one in {Path(__file__).name} and in docs/architecture.md"
     return RANK[module]

@@ -113,7 +113,7 @@ def test_every_input_changes_the_inputs(laptop: Plan, catalogue: Catalogue) -> N
     before = locks.inputs(laptop, catalogue, {"profile": "1", "environment": "2"})
     assert set(before) == {"profile", "environment", "recipes", "container", "defaults", "os"}
     container = laptop.container.model_copy(update={"packages": ("ca-certificates", "less")})
-    plan = replace(laptop, container=container)
+    plan = replace(laptop, base=container)
     after = locks.inputs(plan, catalogue, {"profile": "1", "environment": "2"})
     assert {k for k in before if before[k] != after[k]} == {"container"}
 
@@ -134,14 +134,6 @@ def test_a_damaged_lock_names_the_file_and_the_field(laptop: Plan, damage: objec
     with pytest.raises(StackError, match=message) as caught:
         locks.parse(damage(make(laptop).text()), "stack.lock.json")
     assert all(f.where and f.where.file == "stack.lock.json" for f in caught.value.faults)
-
-
-def test_what_needs_spack_is_refused_with_a_reason(laptop: Plan) -> None:
-    source = type(laptop.choices[0])(**{**laptop.choice("numpy").__dict__, "provider": "source"})
-    choices = tuple(source if c.component == "numpy" else c for c in laptop.choices)
-    plan = replace(laptop, choices=choices)
-    with pytest.raises(StackError, match=r"numpy for debian13-x86_64_v3 has to be built from source .* wheel: can"):
-        make(plan)
 
 
 def test_a_real_closure_becomes_a_lock(laptop: Plan) -> None:

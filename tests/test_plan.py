@@ -97,7 +97,7 @@ def test_the_sites_own_mpi_is_taken_first(library: Library) -> None:
 def test_a_wish_for_a_provider_is_followed(library: Library) -> None:
     choice = _make(library, components={"numpy": Wish(provider="wheel")}).choice("numpy")
     assert (choice.provider, choice.project) == ("wheel", "numpy")
-    assert any(r.provider == "os" and "the profile asks for wheel" in r.why for r in choice.rejected)
+    assert any(r.provider == "os" and "wheel is asked for" in r.why for r in choice.rejected)
 
 
 def test_a_version_that_nobody_has_goes_to_the_next_provider(library: Library) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from stack.profile import PROVIDERS, Accelerators, Profile
+from stack.profile import Accelerators, Profile
+from stack.words import PROVIDERS
 
 LEAST: dict[str, Any] = {"schema": 1, "name": "x", "description": "a machine", "partitions": {"default": {}}}
 

@@ -25,6 +25,7 @@ PLACES = {
     "os": "stack/data/os/*.yaml",
     "hardware": "stack/data/hardware.yaml",
     "defaults": "stack/data/defaults.yaml",
+    "upstream": "stack/data/upstream.yaml",
 }
 SHIPPED = [(kind, path) for kind, pattern in PLACES.items() for path in sorted(ROOT.glob(pattern))]
 FAULTS_OF_SCHEMA = (

@@ -52,7 +52,7 @@ PAYLOADS = (
 ACCEPTED = {"a Spack spec": {"%post", "../../etc/passwd", "a/../../b", "~root"}, "an option": {"--help"}}
 CANDIDATES = (
     "x", "xx", "1.0", "3.13", "https://x.example/", "/x", "/x/y", "/etc/x", "a" * 64, "10de", "--nv", "?essential", "X",
-    "text",
+    "text", "a" * 40, "+x",
 )  # fmt: skip
 
 

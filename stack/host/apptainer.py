@@ -142,7 +142,7 @@ def _closure(
         )
     urls = apt.mirrors(system, mirrors)
     source = apt.Source(own.archive, urls[own.archive], own.suites, own.components)
-    private = apt.open_apt(architecture, (source,), system.keyring, may_lag=own.may_lag)
+    private = apt.open_apt(architecture, (source,), system.keys, may_lag=own.may_lag)
     private.update(sink)
     everything = closure.installed(private.simulate(own.packages))
     kept = [row for row in everything if any(fnmatchcase(row[0], pattern) for pattern in own.unpack)]

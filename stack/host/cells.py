@@ -11,10 +11,12 @@ from stack import target as targets
 from stack.catalogue import Catalogue
 from stack.check import check_environment, check_profile
 from stack.errors import Faults
-from stack.host import detect, doctor
+from stack.host import detect, doctor, solving, spack
 from stack.host.library import Library, absolute
 from stack.plan import Plan
 from stack.target import HostFacts
+
+RELEASED = "environments/locks"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Cell:
     documents: Mapping[str, str]
     build_dir: Path
     notices: tuple[str, ...]
+    roots: tuple[Path, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -37,6 +40,12 @@ class Cell:
     def lock_path(self) -> Path:
         """The cell's lock."""
         return self.folder / "stack.lock.json"
+
+    @property
+    def released(self) -> Path:
+        """Folder of the cell's lock as it is handed on with the documents: the first root's that has one."""
+        found = [root / RELEASED / self.plan.cell for root in self.roots]
+        return next((f for f in found if (f / "stack.lock.json").is_file()), found[0])
 
     @property
     def name(self) -> str:
@@ -57,7 +66,10 @@ def open_cell(library: Library, profile: str, environment: str | None, partition
     target = targets.resolve(site, partition or next(iter(site.partitions)), catalogue, facts)
     plan = planning.make(site, wanted, target, catalogue)
     documents = {"profile": profile_document.digest, "environment": environment_document.digest}
-    return Cell(plan, catalogue, facts, documents, absolute(build_dir), _notices(plan, catalogue, facts))
+    if plan.built:
+        documents["overlay"] = solving.marks(spack.overlays(library.roots))
+    notices = _notices(plan, catalogue, facts)
+    return Cell(plan, catalogue, facts, documents, absolute(build_dir), notices, library.roots)
 
 
 def examine(library: Library, profile: str, build_dir: Path) -> tuple[list[dict[str, str]], str, bool]:

@@ -93,10 +93,10 @@ def _output(*argv: str) -> str:
 
 def keyring(system: Os) -> Finding:
     """The keys that sign the distribution's index."""
-    name, package = f"keys of {system.title}", system.keyring.package
-    if os.access(system.keyring.path, os.R_OK):
-        return Finding(name, "present", system.keyring.path)
-    return Finding(name, "missing", f"no {system.keyring.path}", f"apt-get install {package}", package)
+    name, package = f"keys of {system.title}", system.keys.package
+    if os.access(system.keys.path, os.R_OK):
+        return Finding(name, "present", system.keys.path)
+    return Finding(name, "missing", f"no {system.keys.path}", f"apt-get install {package}", package)
 
 
 def _apptainer(data: Needs) -> Finding:

@@ -94,9 +94,10 @@ class Library:
         containers = dict(self._all(self.files("containers"), cat.Container, faults))
         hardware = self.load(data / "hardware.yaml", cat.Hardware, faults)
         defaults = self.load(data / "defaults.yaml", cat.Defaults, faults)
+        upstream = self.load(data / "upstream.yaml", cat.Upstream, faults)
         faults.raise_if_any()
-        assert hardware and defaults  # noqa: S101 - no faults
-        return Catalogue(recipes, hardware[1], systems, containers, defaults[1])
+        assert hardware and defaults and upstream  # noqa: S101 - no faults
+        return Catalogue(recipes, hardware[1], systems, containers, defaults[1], upstream[1])
 
     def find(self, folder: str, name: str) -> Path:
         """Path of a document by name, or by a path that ends in .yaml."""

@@ -33,7 +33,7 @@ def _pip(verb: str, python: str, tags: Sequence[str], cache: Path) -> tuple[str,
 
 def resolve_command(projects: Sequence[str], system: Os, family: str, cache: Path, report: Path) -> Command:
     """Ask pip for the whole closure without installing anything."""
-    base = _pip("install", system.python, platforms(system, family), cache)
+    base = _pip("install", system.python or "", platforms(system, family), cache)
     argv = (*base, "--dry-run", "--ignore-installed", "--target", "unused", "--report", str(report), *projects)
     return Command(argv, "resolve the wheels")
 

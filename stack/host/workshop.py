@@ -108,7 +108,6 @@ class Workshop:
 
     def locked(self, *, strict: bool, announce: bool = True) -> tuple[Lock | None, tuple[Change, ...]]:
         """The cell's lock: made anew when an input or the mirror changed, unless `strict`."""
-        locks.lockable(self.cell.plan)
         if strict:
             self._lock = locking.strict(self.cell)
             self.progress.reused("lock", f"{self._lock.digest[:12]}, as it is")
@@ -124,17 +123,19 @@ class Workshop:
 
     def _relock(self) -> None:
         with self.progress.stage("lock") as running:
-            private = locking.open_apt(self.cell, self.progress.line)
-            private.update(self.progress.line)
+            private = locking.fresh_apt(self.cell, self.progress.line)
             mark = locking.fingerprint(self.cell, private)
             self._lock = locking.reusable(self.cell, mark)
             if self._lock:
                 running.reused("neither an input nor the mirror changed")
-            else:
-                former = locking.former(self.cell)
-                self._lock = locking.resolve(self.cell, private, self.progress.line)
-                locking.keep(self.cell, self._lock, mark)
-                self._changes = locks.difference(former, self._lock) if former else ()
+                return
+            former, answer = locking.former(self.cell), None
+            made = locking.resolve(self.cell, private, self.progress.line)
+            if self.cell.plan.built:
+                made, answer = locking.solve(self.cell, made, self.progress.line)
+            locking.keep(self.cell, made, mark, answer)
+            self._lock = made
+            self._changes = locks.difference(former, made) if former else ()
 
     # --- render ---
 
@@ -183,7 +184,7 @@ class Workshop:
 
     def _unpack(self, into: Path) -> None:
         assert self._lock and self._lock.wheels  # noqa: S101 - asked for only then
-        site = self.cell.plan.target.os.site_packages
+        site = self.cell.plan.target.os.site_packages or ""
         pip.unpack(self._lock.wheels, locking.cache(), into, site, self.progress.line)
 
     def built(self, lock: Lock | None) -> Image | None:

@@ -96,7 +96,7 @@ def plan_record(plan: Plan) -> dict[str, Any]:
         "environment": plan.environment.name,
         "profile": plan.profile.name,
         "target": plan.target.name,
-        "container": plan.container.name,
+        "container": plan.base.name if plan.base else "",
         "components": [asdict(choice) for choice in plan.choices],
     }
 

@@ -13,7 +13,7 @@ from stack.errors import bad_input
 from stack.lock import Lock
 from stack.offer import Choice
 from stack.plan import Plan
-from stack.profile import Provider
+from stack.words import Provider
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -273,9 +273,9 @@ def test_the_machines_own_mirror(system: Os, tmp_path: Path) -> None:
     if not shutil.which("apt-get"):
         pytest.skip("needs apt and a package mirror")
     url = apt.mirrors(system, {})["debian"]
-    source = apt.Source("debian", url, (system.codename,), ("main",))
+    source = apt.Source("debian", url, (system.codename or "",), ("main",))
     for architecture in ("amd64", "riscv64"):
-        private = apt.open_apt(architecture, (source,), system.keyring, tmp_path)
+        private = apt.open_apt(architecture, (source,), system.keys, tmp_path)
         assert private.update(quiet)
         found = closure.installed(private.simulate(["hostname"]))
         assert {"hostname", "libc6"} <= {name for name, _, _ in found}

@@ -73,7 +73,7 @@ def with_text(plan: Plan, text: str) -> Plan:
         )
         for name, recipe in plan.recipes.items()
     }
-    return dataclasses.replace(plan, environment=environment, container=container, recipes=recipes)
+    return dataclasses.replace(plan, environment=environment, base=container, recipes=recipes)
 
 
 def test_sections(plan: Plan) -> None:

@@ -5,7 +5,7 @@ local cell = pathJoin(root, "ai-hpc/blis-mpich/debian13-x86_64_v4")
 whatis("Name: " .. "ai-hpc")
 whatis("Version: " .. "blis-mpich/debian13-x86_64_v4")
 whatis("Description: " .. "PyTorch with NumPy, MPI and BLAS, and the compilers to build against them")
-whatis("Lock: " .. "c7b3a1625fd298acc5b5ef1ed9cf00a58510a250fc0b31d386ce9dcc089a542f")
+whatis("Lock: " .. "b04c400c164252802c7b5b5321a23132ebeafa0fb9a360dcdfac37f2212c1bc2")
 help("PyTorch with NumPy, MPI and BLAS, and the compilers to build against them",
      "\nRuns in an Apptainer image; the commands on PATH pass through to it.",
      "\n  " .. "blis 1.1: BLIS, dense linear algebra",

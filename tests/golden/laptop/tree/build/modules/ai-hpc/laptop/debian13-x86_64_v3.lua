@@ -5,7 +5,7 @@ local cell = pathJoin(root, "ai-hpc/laptop/debian13-x86_64_v3")
 whatis("Name: " .. "ai-hpc")
 whatis("Version: " .. "laptop/debian13-x86_64_v3")
 whatis("Description: " .. "PyTorch with NumPy, MPI and BLAS, and the compilers to build against them")
-whatis("Lock: " .. "ac832b3b7542f5048dcc89b83e96334a2bbeaa26f1107ee21325892bc3935ba8")
+whatis("Lock: " .. "8bb67acad551ef0443d35e14f1fce0b6f15dedaa04f739400cccbc94657d3eb1")
 help("PyTorch with NumPy, MPI and BLAS, and the compilers to build against them",
      "\nRuns in an Apptainer image; the commands on PATH pass through to it.",
      "\n  " .. "gcc 14.2.0: GNU compilers for C, C++ and Fortran",

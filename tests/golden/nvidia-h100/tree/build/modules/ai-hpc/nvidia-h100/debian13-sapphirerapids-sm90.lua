@@ -5,7 +5,7 @@ local cell = pathJoin(root, "ai-hpc/nvidia-h100/debian13-sapphirerapids-sm90")
 whatis("Name: " .. "ai-hpc")
 whatis("Version: " .. "nvidia-h100/debian13-sapphirerapids-sm90")
 whatis("Description: " .. "PyTorch with NumPy, MPI and BLAS, and the compilers to build against them")
-whatis("Lock: " .. "409852460a30f0914007fad3c0af7f96e56c9d6276f578e69b085319f7e50b30")
+whatis("Lock: " .. "9015457c9cab3837c43c7f09b7076d52b82ee2f7b54176e9962d504be99f83d7")
 help("PyTorch with NumPy, MPI and BLAS, and the compilers to build against them",
      "\nRuns in an Apptainer image; the commands on PATH pass through to it.",
      "\n  " .. "gcc 14.2.0: GNU compilers for C, C++ and Fortran",

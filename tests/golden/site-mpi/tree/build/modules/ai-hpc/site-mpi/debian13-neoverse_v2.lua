@@ -5,7 +5,7 @@ local cell = pathJoin(root, "ai-hpc/site-mpi/debian13-neoverse_v2")
 whatis("Name: " .. "ai-hpc")
 whatis("Version: " .. "site-mpi/debian13-neoverse_v2")
 whatis("Description: " .. "PyTorch with NumPy, MPI and BLAS, and the compilers to build against them")
-whatis("Lock: " .. "cd9cb73e1f648717c03eb2368e2c638d96d9234940ad9eee421c103c7b6ebf1d")
+whatis("Lock: " .. "4a583eca168cdd66d981bdf34acafa93cbdd03946eccf16d126478e01633357e")
 help("PyTorch with NumPy, MPI and BLAS, and the compilers to build against them",
      "\nRuns in an Apptainer image; the commands on PATH pass through to it.",
      "\n  " .. "gcc 14.2.0: GNU compilers for C, C++ and Fortran",

@@ -1,0 +1,107 @@
+"""One solve of Spack: in a folder of its own with a copy of the indexes, so that solves can run side by side."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import graph
+from stack.artifact import Command, canonical_json, digest
+from stack.errors import StackError, bad_input
+from stack.graph import Graph
+from stack.host import files, spack
+from stack.host.run import Sink, run
+from stack.host.spack import Spack
+from stack.plan import Plan
+from stack.render.spack import Solve
+from stack.solver import explain
+
+MAX_BYTES = 64 << 20  # of a `spack.lock`; the largest seen has 0.4 MB
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What a solve gave: `text` is the `spack.lock`, `graph` what the cell's lock keeps of it."""
+
+    text: str
+    graph: Graph
+
+
+def marks(overlays: tuple[Path, ...]) -> str:
+    """Digest of all of ours that enters a solve beside the environment: our packages and the script."""
+    return digest([spack.overlay_digest(overlays), files.sha256(spack.SCRIPTS / "solve.py")])
+
+
+def commands(installed: Spack, folder: Path) -> tuple[Command, ...]:
+    """What a solve in `folder` runs."""
+    words = ("python", installed.script("solve"), str(folder / "question.json"))
+    env, release = folder / "env", folder / "release"
+    made = installed.command(words, "solve the environment", folder, scope=folder / "scope", env=env, release=release)
+    return (made,)
+
+
+def solve(installed: Spack, question: Solve, plan: Plan, folder: Path, log: Path, sink: Sink) -> Solved:
+    """Ask the solver. `folder` is made for it and taken away again; everything it printed stays in `log`."""
+    index = spack.ready(installed, sink)
+    with files.disk_errors(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(index, folder / "misc")
+    try:
+        return _solve(installed, question, plan, folder, log, sink)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _solve(installed: Spack, question: Solve, plan: Plan, folder: Path, log: Path, sink: Sink) -> Solved:
+    spack.scope(installed, folder)
+    files.write_text(folder / "env/spack.yaml", question.environment)
+    files.write_text(folder / "release/os-release", question.release)
+    files.write_text(folder / "question.json", canonical_json(dict(question.facts)))
+    log.unlink(missing_ok=True)
+    sink(f"solving {plan.cell}")
+    for command in commands(installed, folder):
+        result = run(command, check=False, log=log)
+        if result.returncode:
+            raise explain(result.stdout, plan, str(log))
+    text = files.read_text(folder / "env/spack.lock", MAX_BYTES)
+    return Solved(text, kept(text, installed, question, plan))
+
+
+def kept(text: str, installed: Spack, question: Solve, plan: Plan) -> Graph:
+    """The part of a `spack.lock` that the cell's lock keeps."""
+    roots, nodes, commit = graph.read(text, "spack.lock")
+    pinned = installed.upstream
+    if commit != pinned.spack.commit:
+        raise bad_input(f"the lock was made by Spack {commit or 'of no commit'}, not by {pinned.spack.commit}")
+    system = plan.target.os
+    return Graph(
+        spack=pinned.spack.commit,
+        packages=pinned.packages.commit,
+        overlay=installed.overlay,
+        os=system.release.id + system.release.version.partition(".")[0],
+        target=plan.target.microarchitecture,
+        hashes="native" if system.archives else "unverified",
+        key=question.key,
+        file=digest(text),
+        roots=roots,
+        nodes=nodes,
+    )
+
+
+def reusable(question: Solve, earlier: Mapping[Path, Graph | None]) -> Solved | None:
+    """An earlier answer to the same question, whose file is whole. `earlier`: path of a `spack.lock` -> graph."""
+    for path, found in earlier.items():
+        text = _whole(path, found) if found and found.key == question.key else None
+        if found and text:
+            return Solved(text, found)
+    return None
+
+
+def _whole(path: Path, found: Graph) -> str | None:
+    try:
+        text = files.read_text(path, MAX_BYTES)
+    except StackError:
+        return None
+    return text if digest(text) == found.file else None

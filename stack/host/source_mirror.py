@@ -1,0 +1,183 @@
+"""A Spack source mirror, filled from independent archives. A file gets into it by its SHA-256 and by nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack.host import distribution_sources, files, git_archive, package_index
+from stack.host.fetch_url import Refused, Web
+from stack.host.run import Sink
+from stack.host.source_places import Places, candidates
+from stack.independence import HERE, Row, Seen, rows
+from stack.origins import Candidate
+from stack.sources import Source, Wanted, needed, public
+
+Pairs = Sequence[tuple[Source, Candidate]]
+
+
+def fill(
+    list_: Wanted, site: Places, folder: Path, sink: Sink, *, jobs: int = 4, survey: bool = False
+) -> tuple[Row, ...]:
+    """Fill a mirror, archive by archive, and return what was seen. `survey`: ask every archive for every file.
+
+    What lies there with the right hash is not fetched again. What nobody gave is a row with no `had`; no error.
+    """
+    with files.exclusive(folder, lambda holder: sink(f"waiting for {holder}")), files.disk_errors(folder):
+        filling = Filling(site, folder, sink, jobs, survey)
+        filling.begin(needed(list_))
+        for name in site.order:
+            filling.round(name)
+        shutil.rmtree(filling.incoming)
+    return rows(list_, filling.seen, filling.had)
+
+
+@dataclass
+class Filling:
+    """One run: what is wanted, what was had from whom, and what was seen."""
+
+    site: Places
+    folder: Path
+    sink: Sink
+    jobs: int
+    survey: bool
+    sources: tuple[Source, ...] = ()
+    had: dict[str, str] = field(default_factory=dict)
+    seen: dict[str, list[Seen]] = field(default_factory=lambda: defaultdict(list))
+    web: Web = field(default_factory=Web)
+
+    @property
+    def incoming(self) -> Path:
+        """Where files arrive; only what has the right hash leaves it for the mirror."""
+        return self.folder / ".incoming"
+
+    def begin(self, sources: tuple[Source, ...]) -> None:
+        """Take what lies there, and what a killed run had fetched whole; everything else of it goes."""
+        self.sources = sources
+        for source in sources:
+            place, arrived = self.folder / source.path, self._arriving(source)
+            for path in (place, arrived):
+                if path.is_file() and files.sha256(path) == source.sha256:
+                    self._keep(source, path)
+                    self.had[source.path] = HERE
+                    break
+                path.unlink(missing_ok=True)
+        if self.incoming.exists():
+            shutil.rmtree(self.incoming)
+        self.incoming.mkdir(parents=True)
+        if self.had:
+            self.sink(f"{len(self.had)} of {len(sources)} sources are there")
+
+    def _arriving(self, source: Source) -> Path:
+        return self.incoming / source.path.rpartition("/")[2]
+
+    def _keep(self, source: Source, path: Path) -> None:
+        place = self.folder / source.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(place)
+
+    def round(self, name: str) -> None:
+        """Ask one archive for what is lacking, or for everything."""
+        kind = self.site.archives.archives[name].kind
+        try:
+            asked = list(self._candidates(name))
+        except Refused as refused:
+            self.sink(f"{name} cannot be asked: {refused.said}")
+            return
+        todo: dict[str, list[tuple[Source, Candidate]]] = defaultdict(list)
+        for source, candidate in asked:
+            sure = kind in ("distribution", "index")
+            if source.path not in self.had or (self.survey and not sure):
+                todo[source.path].append((source, candidate))
+            else:
+                self.seen[source.path].append(Seen(candidate, "held" if sure else "named"))
+        if todo:
+            self.sink(f"asking {name} for {len(todo)} sources")
+            {"distribution": self._batch, "index": self._batch, "git": self._one_by_one}.get(kind, self._together)(todo)
+
+    def _candidates(self, name: str) -> Iterator[tuple[Source, Candidate]]:
+        kind = self.site.archives.archives[name].kind
+        if kind == "distribution":
+            if name not in self.site.indexes:
+                raise Refused("unreachable", self.site.faults.get(name, "it has no index"))
+            held = distribution_sources.look(self.site.indexes[name], {s.sha256 for s in self.sources}, self.sink)
+            return ((s, held[s.sha256]) for s in self.sources if s.sha256 in held)
+        if kind == "index":
+            found = package_index.find(self.sources, name, self.site.archives, self.incoming, self.sink)
+            return ((s, found[s.path]) for s in self.sources if s.path in found)
+        return ((s, c) for s in self.sources for c in candidates(s, name, self.site))
+
+    def _together(self, todo: Mapping[str, Pairs]) -> None:
+        """Several files at once; the URLs of one file in turn."""
+        pool = ThreadPoolExecutor(self.jobs)
+        try:
+            for done in as_completed([pool.submit(self._in_turn, pairs, self._by_url) for pairs in todo.values()]):
+                done.result()
+        except BaseException:
+            self.web.stop.set()  # the transfers under way end with their next block
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _one_by_one(self, todo: Mapping[str, Pairs]) -> None:
+        for pairs in todo.values():
+            self._in_turn(pairs, git_archive.make)
+
+    def _by_url(self, candidate: Candidate, target: Path) -> None:
+        self.web.fetch(candidate.where, target)
+
+    def _in_turn(self, pairs: Pairs, fetch: Callable[[Candidate, Path], None]) -> None:
+        for source, candidate in pairs:
+            target = self._arriving(source)
+            if source.path in self.had and not self.survey:
+                self._note(source, Seen(candidate, "named"))
+                continue
+            try:
+                fetch(candidate, target)
+            except Refused as refused:
+                self._note(source, Seen(candidate, refused.state, refused.said))
+            else:
+                self._accept(source, candidate, target)
+            finally:
+                target.unlink(missing_ok=True)
+
+    def _batch(self, todo: Mapping[str, Pairs]) -> None:
+        """One process for all files of an index."""
+        pairs = {self._arriving(source): (source, c) for found in todo.values() for source, c in found[:1]}
+        targets = {target: c for target, (_source, c) in pairs.items()}
+        name = next(iter(targets.values())).archive
+        try:
+            if name in self.site.indexes:
+                lost = self.site.indexes[name].fetch(targets, self.sink)
+            else:
+                lost = package_index.fetch(targets, self.incoming, self.sink)
+        except Refused as refused:
+            lost = dict.fromkeys(targets, refused.said)
+        for target, (source, candidate) in pairs.items():
+            if target in lost:
+                self._note(source, Seen(candidate, "lacks", lost[target]))
+            else:
+                self._accept(source, candidate, target)
+            target.unlink(missing_ok=True)
+
+    def _accept(self, source: Source, candidate: Candidate, target: Path) -> None:
+        """The one door into the mirror."""
+        found = files.sha256(target)
+        if found != source.sha256:
+            said = f"SHA-256 {found} and not {source.sha256}, from {public(candidate.where)}"
+            self._note(source, Seen(candidate, "other", said))
+            return
+        self._note(source, Seen(candidate, "held"))
+        if source.path not in self.had:
+            self._keep(source, target)
+            self.had[source.path] = candidate.archive
+            self.sink(f"{len(self.had)}/{len(self.sources)} {source.label} from {candidate.archive}")
+
+    def _note(self, source: Source, seen: Seen) -> None:
+        self.seen[source.path].append(seen)
+        if seen.state == "other":
+            self.sink(f"refused: {source.label} from {seen.candidate.archive}: {seen.said}")
