@@ -22,6 +22,7 @@ from stack.options import (
 if TYPE_CHECKING:
     from stack.host.cells import Cell
     from stack.host.library import Library
+    from stack.host.workshop import Workshop
 
 
 def library_of(root: Path | None) -> Library:
@@ -36,6 +37,14 @@ def cell_of(root: Path | None, profile: str, environment: str | None, partition:
     from stack.host import cells
 
     return cells.open_cell(library_of(root), profile, environment, partition, build)
+
+
+def workshop_of(cell: Cell, *, quiet: bool = False, dry: bool = False, wait: bool = True) -> Workshop:
+    """The stages of a cell."""
+    from stack.host.progress import Progress
+    from stack.host.workshop import Workshop
+
+    return Workshop(cell, Progress(quiet=quiet), dry=dry, wait=wait)
 
 
 def say(value: Any, as_json: bool, text: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from stack.artifact import digest
 from stack.errors import bad_input
 from stack.words import AbsolutePath, FilePath, Line, Means, Model, Name, Package, SchemaVersion, Spec, Url, Version
 
@@ -172,6 +174,7 @@ class Source(Model):
     spec: Spec
     variants: Spec | None = None
     accelerators: dict[Name, Spec] = Field({})
+    below: dict[Name, Spec] = Field({}, description="package that it is built on -> what that must be")
 
 
 class Wheel(Model):
@@ -187,9 +190,10 @@ class OsProvider(Model):
 
 
 class SiteProvider(Model):
-    """The machine's own; where, stands in the profile."""
+    """The machine's own; where, stands in the profile. `accelerators`: what it is beside, on such a partition."""
 
     spec: Spec
+    accelerators: dict[Name, Spec] = Field({})
 
 
 class Providers(Model):
@@ -201,13 +205,28 @@ class Providers(Model):
     site: SiteProvider | None = None
 
 
-class Assertion(Model):
-    """Something that must hold of the solved graph."""
+Has = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(@[0-9A-Za-z=:][0-9A-Za-z_.:,=-]*)?( ?([+~][a-z0-9_-]+|[a-z0-9_-]+=([A-Za-z0-9_.,:-]|\{arch\})+))*$",
+        min_length=2,
+        max_length=300,
+    ),
+    Means("versions and variants such as '@2.1: +cuda~rocm cuda_arch={arch}', the version first"),
+]
 
-    node: Name
-    has: Spec | None = None
-    absent: bool = False
-    when: Name | None = None
+
+class Assertion(Model):
+    """Something that must hold of the solved graph: with none of `has`, `one`, `absent`, that the node is in it."""
+
+    node: Name = Field(description="a package, or a virtual package: then whatever supplies it")
+    has: Has | None = Field(None, description="version and variants that it has")
+    one: bool = Field(False, description="no more than one in the graph supplies it")
+    absent: bool = Field(False, description="it is not in the graph")
+    optional: bool = Field(False, description="it may be missing")
+    when: Name | None = Field(None, description="only for accelerators of this vendor, or `none`")
+    families: tuple[Architecture, ...] = Field((), description="only on these CPU families")
+    level: Literal["error", "note"] = Field("error", description="`note`: reported, and the lock stands")
     why: Line
 
 
@@ -303,6 +322,20 @@ class Catalogue:
     containers: Mapping[str, Container]
     defaults: Defaults
     upstream: Upstream
+
+    @cached_property
+    def _digests(self) -> dict[tuple[int, ...], tuple[tuple[Model, ...], str]]:
+        """Models by identity; kept beside their digest, so that no other can get the same one."""
+        return {}
+
+    def digest_of(self, parts: Model | tuple[Model, ...]) -> str:
+        """Digest of the content of a model, or of several; taken once for each."""
+        models = parts if isinstance(parts, tuple) else (parts,)
+        key = (isinstance(parts, tuple), *map(id, models))
+        if key not in self._digests:
+            dumped = [m.model_dump(mode="json", by_alias=True) for m in models]
+            self._digests[key] = (models, digest(dumped if isinstance(parts, tuple) else dumped[0]))
+        return self._digests[key][1]
 
     @property
     def roles(self) -> Mapping[str, tuple[str, ...]]:

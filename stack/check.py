@@ -187,6 +187,8 @@ def check_recipe(document: Document, catalogue: Catalogue, faults: Faults) -> No
     look.known(look.keys("providers", "source", "accelerators"), vendors, "accelerator vendor", key=True)
     look.known(look.words("providers", "wheel", "vendors", "*"), vendors, "accelerator vendor")
     look.known(look.words("assertions", "*", "when"), vendors, "accelerator vendor")
+    look.known(look.words("assertions", "*", "families", "*"), known_microarchitectures(), "CPU family")
+    _assertions_meant(look)
     for path, providers in look.values("providers"):
         if providers == {}:
             look.add("nobody supplies this component", path, "name one of the providers source, os, wheel, site")
@@ -194,6 +196,17 @@ def check_recipe(document: Document, catalogue: Catalogue, faults: Faults) -> No
         has = any(name in system.components for system in catalogue.systems.values())
         for path, _ in () if has else look.values("providers", "os"):
             look.add(f"no distribution's data file lists {name!r}", path, "remove it", key=True)
+
+
+def _assertions_meant(look: Look) -> None:
+    """No assertion asks more of what shall be absent, or names the model of an accelerator where there may be none."""
+    for path, made in look.values("assertions", "*"):
+        parts = made if isinstance(made, dict) else {}
+        senseless = [key for key in ("has", "one", "optional") if parts.get("absent") and parts.get(key)]
+        for key in senseless:
+            look.add(f"{key!r} says nothing of what is absent", (*path, key), "keep one of them", key=True)
+        if "{arch}" in str(parts.get("has", "")) and parts.get("when", "none") == "none":
+            look.add("without an accelerator '{arch}' stands for nothing", (*path, "has"), "say when: VENDOR")
 
 
 def check_hardware(document: Document, _catalogue: Catalogue, faults: Faults) -> None:

@@ -6,12 +6,12 @@ Document -> Profile + Environment -> Target -> Plan -> Tree -> Lock -> Command..
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from stack import answers
-from stack.answers import cell_of, say
+from stack import answers, verbs
+from stack.answers import cell_of, say, workshop_of
 from stack.errors import ExitCode, StackError
 from stack.options import (
     BUILD,
@@ -29,10 +29,6 @@ from stack.options import (
     RootOption,
 )
 
-if TYPE_CHECKING:
-    from stack.host.cells import Cell
-    from stack.host.workshop import Workshop
-
 app = typer.Typer(
     name="sovstack",
     help="Build, prove and hand out your own AI-HPC software from one description.",
@@ -41,13 +37,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-
-
-def _workshop(cell: Cell, *, quiet: bool = False, dry: bool = False, wait: bool = True) -> Workshop:
-    from stack.host.progress import Progress
-    from stack.host.workshop import Workshop
-
-    return Workshop(cell, Progress(quiet=quiet), dry=dry, wait=wait)
 
 
 @app.callback()
@@ -61,7 +50,7 @@ def _root(
         raise typer.Exit
 
 
-for _verb in (answers.check, answers.schema, answers.plan, answers.why, answers.doctor):
+for _verb in (answers.check, answers.schema, answers.plan, answers.why, answers.doctor, verbs.lock, verbs.bootstrap):
     app.command()(_verb)
 
 
@@ -77,45 +66,13 @@ def render(
 ) -> None:
     """Write the Spack environment, the image definition, the modules and the ReFrame settings."""
     cell = cell_of(root, profile, environment, partition, build_dir)
-    tree = _workshop(cell, quiet=True).rendered()
+    tree = workshop_of(cell, quiet=True).rendered()
     if not dry_run:
         from stack.host.files import write_tree
 
         write_tree(cell.build_dir, tree)
     paths = [str(cell.build_dir / path) for path, _file in tree]
     say({"files": paths, "written": not dry_run}, as_json, "\n".join(paths))
-
-
-@app.command()
-def lock(
-    profile: ProfileArg,
-    environment: EnvironmentArg = None,
-    partition: PartitionOption = None,
-    root: RootOption = None,
-    build_dir: BuildOption = BUILD,
-    as_json: JsonOption = False,
-    dry_run: DryOption = False,
-    check_only: Annotated[
-        bool, typer.Option("--check", help="Only tell whether the lock is current; exit 1 if not.")
-    ] = False,
-    quiet: QuietOption = False,
-    no_wait: NoWaitOption = False,
-) -> None:
-    """Resolve the whole closure with versions and hashes into stack.lock.json."""
-    cell = cell_of(root, profile, environment, partition, build_dir)
-    shop = _workshop(cell, quiet=quiet, dry=dry_run, wait=not no_wait)
-    if check_only:
-        stale = shop.stale()
-        say({"current": not stale, "stale": list(stale)}, as_json, "\n".join(stale) or "the lock is current")
-        raise typer.Exit(ExitCode.CHECK_FAILED if stale else ExitCode.OK)
-    with shop:
-        made, changes = shop.locked(strict=False, announce=False)
-    if dry_run or made is None:
-        return
-    data = {"lock": str(cell.lock_path), "digest": made.digest, "packages": len(made.os.packages),
-            "changes": [str(c) for c in changes]}  # fmt: skip
-    text = "\n".join([*map(str, changes), f"{cell.lock_path}: {len(made.os.packages)} OS packages, {made.digest[:12]}"])
-    say(data, as_json, text)
 
 
 @app.command()
@@ -133,7 +90,7 @@ def build(
 ) -> None:
     """Build the image of a cell from its lock."""
     cell = cell_of(root, profile, environment, partition, build_dir)
-    with _workshop(cell, quiet=quiet, dry=dry_run, wait=not no_wait) as shop:
+    with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait) as shop:
         shop.tools()
         made, _changes = shop.locked(strict=locked)
         image = shop.built(made)
@@ -160,7 +117,7 @@ def verify(
     from stack import explain
 
     cell = cell_of(root, profile, environment, partition, build_dir)
-    with _workshop(cell, quiet=quiet, dry=dry_run, wait=not no_wait) as shop:
+    with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait) as shop:
         verdict = shop.verify(tuple(only or ()), preload)
     if verdict is not None:
         say(verdict.model_dump(mode="json", by_alias=True), as_json, explain.verdict_text(verdict))
@@ -186,7 +143,7 @@ def up(
     from stack import explain
 
     cell = cell_of(root, profile, environment, partition, build_dir)
-    with _workshop(cell, quiet=quiet, dry=dry_run, wait=not no_wait) as shop:
+    with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait) as shop:
         shop.checkable(preload)
         shop.reporting()
         shop.tools()

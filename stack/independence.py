@@ -9,9 +9,9 @@ from typing import Any, Literal
 from stack.origins import Candidate
 from stack.sources import Archives, Source, Wanted, is_forge, needed, public, unhashed
 
-# `held`: its bytes were seen, or a signed index or the index's own page gives its SHA-256. `named`: not asked.
-State = Literal["held", "other", "named", "unreachable", "lacks"]
-STATES: tuple[State, ...] = ("held", "other", "named", "unreachable", "lacks")
+# `held`: its bytes were seen; `listed`: an index gives its SHA-256, and it was not asked; `named`: not asked at all.
+State = Literal["held", "other", "listed", "named", "unreachable", "lacks"]
+STATES: tuple[State, ...] = ("held", "other", "listed", "named", "unreachable", "lacks")
 HERE = "here"  # in `Row.had`: it lay in the mirror already
 
 
@@ -34,8 +34,8 @@ class Row:
 
     @property
     def proven(self) -> tuple[str, ...]:
-        """Operators that have it for certain."""
-        return tuple(dict.fromkeys(s.candidate.operator for s in self.seen if s.state == "held"))
+        """Operators that have it: the bytes came, or an index says this SHA-256."""
+        return tuple(dict.fromkeys(s.candidate.operator for s in self.seen if s.state in ("held", "listed")))
 
     @property
     def holders(self) -> tuple[str, ...]:
@@ -74,9 +74,9 @@ def _best(seen: Iterable[Seen]) -> tuple[Seen, ...]:
     return tuple(sorted(found.values(), key=lambda s: STATES.index(s.state)))
 
 
-def findings(table: Sequence[Row], wanted: Wanted, archives: Archives) -> tuple[Finding, ...]:
-    """What an audit should look at, files in order, then what has no SHA-256."""
-    found = [f for row in table for f in _of(row, archives)]
+def findings(table: Sequence[Row], wanted: Wanted, archives: Archives, *, fetched: bool = True) -> tuple[Finding, ...]:
+    """What an audit should look at, files in order, then what has no SHA-256. `fetched`: whether files were asked."""
+    found = [f for row in table for f in _of(row, archives) if fetched or f.what != "not-had"]
     found += [
         Finding("no-hash", package, f"is named by {how}: nothing can be checked, so no archive can stand in")
         for package, how in unhashed(wanted)

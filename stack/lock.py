@@ -229,37 +229,38 @@ def _component(
 
 def inputs(plan: Plan, catalogue: Catalogue, documents: Mapping[str, str]) -> dict[str, str]:
     """Digest of all that decides the lock: the documents, the recipes used, the OS, the base, the defaults."""
-    recipes = [catalogue.recipes[c.component].model_dump(mode="json", by_alias=True) for c in plan.choices]
+    recipes = tuple(catalogue.recipes[c.component] for c in plan.choices)
     models = {**({"container": plan.base} if plan.base else {}), "defaults": catalogue.defaults, "os": plan.target.os}
-    data = {name: digest(model.model_dump(mode="json", by_alias=True)) for name, model in models.items()}
+    data = {name: catalogue.digest_of(model) for name, model in models.items()}
     if plan.built:
         machine = plan.target.accelerator.model_dump(mode="json") if plan.target.accelerator else None
         data["hardware"] = digest([plan.target.linker, machine])
-        data["upstream"] = digest(catalogue.upstream.model_dump(mode="json", by_alias=True))
-    return {**documents, "recipes": digest(recipes), **data}
+        data["upstream"] = catalogue.digest_of(catalogue.upstream)
+    return {**documents, "recipes": catalogue.digest_of(recipes), **data}
 
 
 def parse(text: str, name: str) -> Lock:
     """Read a lock; a truncated, foreign or newer one gives an error that names the file and the field."""
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        line = getattr(error, "lineno", 0)
-        raise bad_input(
-            "not valid JSON: the lock is damaged",
-            Position(name, line, getattr(error, "colno", 0)),
-            "delete it and lock again",
-        ) from None
-    version = data.get("schema") if isinstance(data, dict) else None
-    if isinstance(version, int) and version > 1:
-        where = Position(name)
-        raise bad_input(f"lock of schema {version}; this program reads 1", where, "use a newer sovstack")
-    try:
         return Lock.model_validate_json(text)
     except ValidationError as error:
-        found = error.errors(include_url=False)[:20]
-        told = [f"{'.'.join(map(str, e['loc'])) or 'lock'}: {e['msg']}" for e in found]
-        raise StackError(Fault(t, Position(name), "delete it and lock again") for t in told) from None
+        raise _damaged(text, name, error) from None
+
+
+def _damaged(text: str, name: str, error: ValidationError) -> StackError:
+    """What is wrong with a lock, once it is known that something is."""
+    where, remedy = Position(name), "delete it and lock again"
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as broken:
+        where = Position(name, getattr(broken, "lineno", 0), getattr(broken, "colno", 0))
+        return bad_input("not valid JSON: the lock is damaged", where, remedy)
+    version = data.get("schema") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > 1:
+        return bad_input(f"lock of schema {version}; this program reads 1", where, "use a newer sovstack")
+    found = error.errors(include_url=False)[:20]
+    told = [f"{'.'.join(map(str, e['loc'])) or 'lock'}: {e['msg']}" for e in found]
+    return StackError(Fault(t, where, remedy) for t in told)
 
 
 @dataclass(frozen=True)

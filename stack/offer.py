@@ -35,6 +35,7 @@ class Choice:
     project: str | None = None
     prefix: str = "/usr"
     compilers: Mapping[str, str] = field(default_factory=dict)
+    below: Mapping[str, str] = field(default_factory=dict)
     rejected: tuple[Rejection, ...] = ()
 
 
@@ -100,7 +101,7 @@ def _site(recipe: Recipe, setting: Setting) -> Choice | str:
     brought, provider = setting.profile.site.get(recipe.name), recipe.providers.site
     if brought is None or provider is None:
         return f"profile {setting.profile.name} brings none (site: {recipe.name}: ...)"
-    spec = brought.spec or provider.spec
+    spec = " ".join(filter(None, (brought.spec or provider.spec, _for_accelerator(provider.accelerators, setting))))
     return Choice(
         recipe.name,
         "site",
@@ -119,9 +120,16 @@ def _compilers(recipe: Recipe, own: Compilers) -> dict[str, str]:
 def _source(recipe: Recipe, setting: Setting) -> Choice | str:
     source = recipe.providers.source
     assert source is not None  # noqa: S101 - `offer` looked
-    accelerator = setting.target.accelerator
-    extra = source.accelerators.get(setting.target.vendor, "").replace(
-        "{arch}", accelerator.spack if accelerator else ""
-    )
+    extra = _for_accelerator(source.accelerators, setting)
     spec = " ".join(part for part in (source.spec, source.variants, extra) if part)
-    return Choice(recipe.name, "source", "", role=recipe.role, spec=spec)
+    below = {name: for_arch(wanted, setting.target) for name, wanted in source.below.items()}
+    return Choice(recipe.name, "source", "", role=recipe.role, spec=spec, below=below)
+
+
+def _for_accelerator(variants: Mapping[str, str], setting: Setting) -> str:
+    return for_arch(variants.get(setting.target.vendor, ""), setting.target)
+
+
+def for_arch(spec: str, target: Target) -> str:
+    """The spec with the accelerator's architecture where `{arch}` stands."""
+    return spec.replace("{arch}", target.accelerator.spack if target.accelerator else "")

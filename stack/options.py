@@ -22,6 +22,10 @@ def names(folder: str) -> Any:
 ProfileArg = Annotated[
     str, typer.Argument(metavar="PROFILE", help="Name of a profile, or path of one.", autocompletion=names("profiles"))
 ]
+MaybeProfileArg = Annotated[
+    str | None,
+    typer.Argument(metavar="[PROFILE]", help="Name of a profile, or path of one.", autocompletion=names("profiles")),
+]
 EnvironmentArg = Annotated[
     str | None,
     typer.Argument(

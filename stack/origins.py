@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Annotated
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from pydantic import StringConstraints
 
 from stack.errors import bad_input
-from stack.sources import Archive, Archives, Kind, Source, Tags, Text, host_of, operator
+from stack.sources import Archive, Archives, Kind, Source, Tags, Text, host_of, operator, split
 from stack.words import Digest, Model
 
 
@@ -33,7 +33,7 @@ class Candidate:
 
 def upstream(source: Source, archive: str, archives: Archives) -> tuple[Candidate, ...]:
     """The URLs that the package names."""
-    urls = [u for u in source.urls if urlsplit(u).scheme in ("https", "http", "ftp")]
+    urls = [u for u in source.urls if split(u).scheme in ("https", "http", "ftp")]
     return tuple(Candidate(archive, "upstream", operator(u, archives), u) for u in urls)
 
 
@@ -62,7 +62,7 @@ def from_git(source: Source, archive: str, known: Mapping[str, str], archives: A
             host = host_of(url)
             if any(fnmatchcase(host, pattern) for pattern in forge.hosts):
                 found += [_tag(match, tags, host, archive, known, archives) for tags in forge.tags
-                          if (match := re.search(tags.path, unquote(urlsplit(url).path)))]  # fmt: skip
+                          if (match := re.search(tags.path, unquote(split(url).path)))]  # fmt: skip
     return tuple(dict.fromkeys(c for c in found if c))
 
 
@@ -83,7 +83,7 @@ def _tag(
 
 def projects(source: Source, archive: Archive) -> tuple[str, ...]:
     """The projects of an index that may have a file: the URL's, or the package's own name."""
-    paths = [urlsplit(u).path for u in source.urls]
+    paths = [split(u).path for u in source.urls]
     found = [m["project"] for path in paths for p in archive.paths if (m := re.search(p, path))]
     if not found and source.kind == "archive" and source.build_system in archive.build_systems:
         found = [p.partition("@")[0].removeprefix(archive.prefix) for p in source.packages]
@@ -117,7 +117,7 @@ class Link(Model):
 
 def in_pages(source: Source, links: Sequence[Link], archive: str, archives: Archives) -> Candidate | None:
     """Where an index has a file: a link with its SHA-256, else one of its name that tells no hash."""
-    names = {PurePosixPath(unquote(urlsplit(u).path)).name for u in source.urls}
+    names = {PurePosixPath(unquote(split(u).path)).name for u in source.urls}
     exact = [link for link in links if link.sha256 == source.sha256]
     alike = [link for link in links if not link.sha256 and link.filename in names]
     for link in (*exact, *alike):

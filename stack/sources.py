@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
@@ -143,7 +143,8 @@ class Source:
     @property
     def label(self) -> str:
         """As told to a person: the packages, and what it is where it is not their archive."""
-        return ", ".join(self.packages) + ("" if self.kind == "archive" else f" ({self.kind})")
+        last = self.urls[0].partition("?")[0].rpartition("/")[2] if self.urls else self.sha256[:12]
+        return ", ".join(self.packages) + ("" if self.kind == "archive" else f" ({self.kind} {last[:24]})")
 
 
 def parse(text: str, name: str) -> Wanted:
@@ -198,9 +199,9 @@ def _named_by(file: File) -> str:
 
 def operator(url: str, archives: Archives) -> str:
     """Who answers for a URL: an index by the path, a forge by the host, the host itself otherwise."""
-    split = urlsplit(url)
+    path = split(url).path
     for name, archive in archives.archives.items():
-        if archive.kind == "index" and any(re.search(p, split.path) for p in archive.paths):
+        if archive.kind == "index" and any(re.search(p, path) for p in archive.paths):
             return name
     host = host_of(url)
     for name, forge in archives.forges.items():
@@ -214,7 +215,7 @@ def host_of(url: str) -> str:
     if "://" not in url:
         match = re.match(r"(?:[\w.-]+@)?([\w.-]+):", url)
         return match[1].lower() if match else ""
-    return (urlsplit(url).hostname or "").lower()
+    return (split(url).hostname or "").lower()
 
 
 def is_forge(name: str, archives: Archives) -> bool:
@@ -222,6 +223,14 @@ def is_forge(name: str, archives: Archives) -> bool:
     if name in archives.forges:
         return True
     return any(fnmatchcase(name, h) for f in archives.forges.values() if f.separate for h in f.hosts)
+
+
+def split(url: str) -> SplitResult:
+    """The parts of a URL; of one that is none, nothing."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return SplitResult("", "", "", "", "")
 
 
 def public(url: str) -> str:

@@ -118,4 +118,4 @@ SchemaVersion = Annotated[Literal[1], BeforeValidator(_whole)]
 class Model(BaseModel):
     """Base of all documents: frozen, and an unknown key is a fault."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False, defer_build=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from stack import build
 from stack.artifact import Command
-from stack.host import apptainer, files, image, locking, namespace, pip, spack
+from stack.host import apptainer, files, image, locking, resolving, namespace, pip, spack
 from stack.host.cells import Cell, open_cell
 from stack.host.library import Library, shipped
 from stack.host.run import run
@@ -79,8 +79,8 @@ def make_root(cell: Cell, lock: Lock, folder: Path) -> Path:
     whole = lock.model_copy(update={"os": lock.os.model_copy(update={"packages": tuple(packages.values())})})
     for name in ("repo", "tmp"):
         (folder / name).mkdir(parents=True)
-    private = locking.open_apt(cell, print)
-    for sha256, path in private.download_files(whole.os.packages, locking.cache(), print).items():
+    private = resolving.open_apt(cell, print)
+    for sha256, path in private.download_files(whole.os.packages, resolving.cache(), print).items():
         (folder / "repo" / f"{sha256}.deb").symlink_to(path)
     files.write_text(folder / "repo/Packages", build.packages_index(whole.os.packages))
     epoch = cell.catalogue.defaults.source_date_epoch
@@ -131,13 +131,14 @@ def concretize(cell: Cell, lock: Lock, installed: Spack, root: Path, work: Path)
 
 def _settings(cell: Cell, lock: Lock, installed: Spack, work: Path) -> None:
     """What a user there would have: the package repositories, ours among them, and the environment."""
-    ours = {p: work / "overlays" / p.name for p in installed.overlays}
+    # Spack takes a repository only from below a folder of that name.
+    ours = {p: work / "overlays/spack_repo" / p.name for p in installed.overlays}
     for source, copy in ours.items():
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
     inside = dataclasses.replace(installed, home=Path("/opt"), overlays=tuple(ours.values()))
     for made in spack.scope(inside, work).iterdir():
         made.write_text(made.read_text().replace(str(work), "/mnt"))
-    files.write_text(work / "env/spack.yaml", locking.question(cell, lock).environment)
+    files.write_text(work / "env/spack.yaml", resolving.question(cell, lock).environment)
 
 
 def _emulated(family: str) -> dict[str, str]:

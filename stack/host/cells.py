@@ -48,6 +48,11 @@ class Cell:
         return next((f for f in found if (f / "stack.lock.json").is_file()), found[0])
 
     @property
+    def release_folder(self) -> Path:
+        """Where the cell's lock is put to be handed on: in the user's own root, or the checkout."""
+        return self.roots[0] / RELEASED / self.plan.cell
+
+    @property
     def name(self) -> str:
         """The environment's name: the image's and the module's too."""
         return self.plan.environment.name

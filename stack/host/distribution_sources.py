@@ -69,6 +69,8 @@ class SourceIndex:
 
     def fetch(self, wanted: Mapping[Path, Candidate], sink: Sink) -> dict[Path, str]:
         """Fetch; what could not be had -> why. One that fails does not keep the others from coming."""
+        if not _HELPER.is_file():
+            raise Refused("unreachable", f"{_HELPER} is missing, which is part of apt")
         result = run(
             self.fetch_command(wanted), lambda line: sink(line) if line.startswith("Get:") else None, check=False
         )

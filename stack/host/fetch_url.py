@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from stack.independence import State
-from stack.sources import host_of
+from stack.sources import split
 
 TIMEOUT = 15.0  # seconds without a byte
 SCHEMES = ("https://", "http://", "ftp://", "file://")
@@ -39,7 +39,7 @@ class Web:
         """Write what a URL gives to a path; raises `Refused`."""
         if not url.startswith(SCHEMES):
             raise Refused("lacks", "is no URL that can be fetched")
-        host = host_of(url)
+        host = split(url).netloc.rpartition("@")[2].lower()
         if host in self.silent:
             raise Refused("unreachable", self.silent[host])
         try:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from stack import catalogue as cat
 from stack.catalogue import Catalogue
-from stack.document import MAX_BYTES, Document, did_you_mean, parse, validate
+from stack.document import MAX_BYTES, Document, did_you_mean, validate
 from stack.environment import Environment
 from stack.errors import Faults, Position, StackError, bad_input
+from stack.host import parsed
 from stack.host.files import read_text
 from stack.profile import Profile
 from stack.words import Model
@@ -71,7 +72,7 @@ class Library:
         except StackError as error:
             faults.found.extend(replace(f, where=replace(f.where, file=shown(path))) for f in error.faults if f.where)
             return None
-        document = parse(text, shown(path), faults)
+        document = parsed.read(text, shown(path), faults)
         name = document.data.get("name") if document and isinstance(document.data, dict) else None
         if document and isinstance(name, str) and name != path.stem and re.fullmatch("[a-z][a-z0-9._-]{0,63}", name):
             remedy = f"call the file {name}.yaml or write name: {path.stem}"
@@ -122,12 +123,20 @@ class Library:
         """An environment by name or path; raises with all its faults."""
         return self._one("environments", name, Environment)
 
+    @cached_property
+    def _read(self) -> dict[tuple[str, str], tuple[Document, Any]]:
+        """What was read already: many cells share their documents."""
+        return {}
+
     def _one(self, folder: str, name: str, model: type[M]) -> tuple[Document, M]:
-        faults = Faults()
-        made = self.load(self.find(folder, name), model, faults)
-        faults.raise_if_any()
-        assert made  # noqa: S101 - no faults
-        return made
+        found = self._read.get((folder, name))
+        if found is None:
+            faults = Faults()
+            found = self.load(self.find(folder, name), model, faults)
+            faults.raise_if_any()
+            assert found  # noqa: S101 - no faults
+            self._read[folder, name] = found
+        return found
 
 
 def shown(path: Path) -> str:

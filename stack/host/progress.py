@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 DETAIL_EVERY = 5.0  # seconds between two lines of detail where nobody watches
-_SIGNS = {"done": ("✓", "green"), "reused": ("↻", "blue"), "failed": ("✗", "red"), "skipped": ("-", "dim")}
+SIGNS = {"done": ("✓", "green"), "reused": ("↻", "blue"), "failed": ("✗", "red"), "skipped": ("-", "dim")}
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Progress:
         self._stages: list[Stage] = []
         self._running: Running | None = None
         self._newest, self._printed = "", 0.0
-        self._console = None if self.quiet else _terminal(self._stream)
+        self._console = None if self.quiet else terminal(self._stream)
         self._status: Status | None = None
 
     @property
@@ -171,7 +171,7 @@ class _Live:
         return text
 
 
-def _terminal(stream: TextIO) -> Console | None:
+def terminal(stream: TextIO) -> Console | None:
     """A console when someone watches a terminal that can move its cursor."""
     if not stream.isatty():
         return None
@@ -191,7 +191,7 @@ def _mark(stage: Stage) -> Text:
     """The line that stays on the terminal; a sign and a word say the same as the colour."""
     from rich.text import Text
 
-    sign, colour = _SIGNS[stage.state]
+    sign, colour = SIGNS[stage.state]
     word = "" if stage.state == "done" else f" {stage.state}"
     took = f"  {quantity.duration(stage.seconds)}" if stage.seconds else ""
     detail = f"  {one_line(stage.detail)}" if stage.detail else ""

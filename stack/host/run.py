@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,8 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
         if out:
             out.write(f"$ {command}\n")
         child = _start(command, stdin)
+        with _GUARD:
+            _LIVE.add(child)
         try:
             for line in stack.enter_context(_output(child)):
                 lines.append(line)
@@ -50,6 +54,9 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
         except BaseException:
             _end(child)
             raise
+        finally:
+            with _GUARD:
+                _LIVE.discard(child)
     result = Result(returncode, "".join(lines), "".join(lines[-TAIL_LINES:]))
     if check and returncode != 0:
         raise failed(command, result, log)
@@ -68,7 +75,7 @@ def _start(command: Command, stdin: IO[bytes] | int) -> subprocess.Popen[str]:
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread of ours holds a lock here
+            preexec_fn=_die_with_parent,  # noqa: PLW1509 - it calls one function of the C library, loaded before
         )
     except FileNotFoundError:
         what = f"{command.argv[0]} is not installed (needed to {command.purpose})"
@@ -83,13 +90,22 @@ def _output(child: subprocess.Popen[str]) -> IO[str]:
 
 
 _PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec no lock of another thread may be wanted
+_LIVE: set[subprocess.Popen[str]] = set()
+_GUARD = threading.Lock()
+
+
+def end_all() -> None:
+    """End every process that is running, whichever thread waits for it."""
+    with _GUARD:
+        running = tuple(_LIVE)
+    for child in running:
+        _end(child)
 
 
 def _die_with_parent() -> None:
     """Ask Linux to end this child when we are killed, so that nothing goes on writing behind a later run's back."""
-    import ctypes
-
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def failed(command: Command, result: Result, log: Path | None = None) -> StackError:

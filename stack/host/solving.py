@@ -93,13 +93,14 @@ def kept(text: str, installed: Spack, question: Solve, plan: Plan) -> Graph:
 def reusable(question: Solve, earlier: Mapping[Path, Graph | None]) -> Solved | None:
     """An earlier answer to the same question, whose file is whole. `earlier`: path of a `spack.lock` -> graph."""
     for path, found in earlier.items():
-        text = _whole(path, found) if found and found.key == question.key else None
+        text = whole(path, found) if found and found.key == question.key else None
         if found and text:
             return Solved(text, found)
     return None
 
 
-def _whole(path: Path, found: Graph) -> str | None:
+def whole(path: Path, found: Graph) -> str | None:
+    """Text of the `spack.lock` that a graph was read from; None when it is not that file, or not there."""
     try:
         text = files.read_text(path, MAX_BYTES)
     except StackError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from stack.host import distribution_sources, files, git_archive, package_index
 from stack.host.fetch_url import Refused, Web
@@ -18,17 +20,19 @@ from stack.origins import Candidate
 from stack.sources import Source, Wanted, needed, public
 
 Pairs = Sequence[tuple[Source, Candidate]]
+Mode = Literal["fill", "survey", "look"]
 
 
 def fill(
-    list_: Wanted, site: Places, folder: Path, sink: Sink, *, jobs: int = 4, survey: bool = False
+    list_: Wanted, site: Places, folder: Path, sink: Sink, *, jobs: int = 4, mode: Mode = "fill"
 ) -> tuple[Row, ...]:
-    """Fill a mirror, archive by archive, and return what was seen. `survey`: ask every archive for every file.
+    """Fill a mirror, archive by archive, and return what was seen. `survey` asks every archive for every
+    file, `look` reads the indexes alone and fetches nothing.
 
     What lies there with the right hash is not fetched again. What nobody gave is a row with no `had`; no error.
     """
     with files.exclusive(folder, lambda holder: sink(f"waiting for {holder}")), files.disk_errors(folder):
-        filling = Filling(site, folder, sink, jobs, survey)
+        filling = Filling(site, folder, sink, jobs, mode)
         filling.begin(needed(list_))
         for name in site.order:
             filling.round(name)
@@ -44,7 +48,7 @@ class Filling:
     folder: Path
     sink: Sink
     jobs: int
-    survey: bool
+    mode: Mode
     sources: tuple[Source, ...] = ()
     had: dict[str, str] = field(default_factory=dict)
     seen: dict[str, list[Seen]] = field(default_factory=lambda: defaultdict(list))
@@ -59,13 +63,14 @@ class Filling:
         """Take what lies there, and what a killed run had fetched whole; everything else of it goes."""
         self.sources = sources
         for source in sources:
-            place, arrived = self.folder / source.path, self._arriving(source)
-            for path in (place, arrived):
-                if path.is_file() and files.sha256(path) == source.sha256:
+            place = self.folder / source.path
+            for path in (p for p in (place, self._arriving(source)) if p.is_file()):
+                if (found := files.sha256(path)) == source.sha256:
                     self._keep(source, path)
                     self.had[source.path] = HERE
                     break
-                path.unlink(missing_ok=True)
+                if path == place:
+                    self._set_aside(source, found)
         if self.incoming.exists():
             shutil.rmtree(self.incoming)
         self.incoming.mkdir(parents=True)
@@ -74,6 +79,13 @@ class Filling:
 
     def _arriving(self, source: Source) -> Path:
         return self.incoming / source.path.rpartition("/")[2]
+
+    def _set_aside(self, source: Source, found: str) -> None:
+        """A file at a place that is not its own would be served to a build; it may still be somebody's."""
+        aside = self.folder / ".refused" / found
+        self.sink(f"set aside: {source.path} has the SHA-256 {found}; it is now {aside}")
+        aside.parent.mkdir(exist_ok=True)
+        (self.folder / source.path).replace(aside)
 
     def _keep(self, source: Source, path: Path) -> None:
         place = self.folder / source.path
@@ -90,11 +102,11 @@ class Filling:
             return
         todo: dict[str, list[tuple[Source, Candidate]]] = defaultdict(list)
         for source, candidate in asked:
-            sure = kind in ("distribution", "index")
-            if source.path not in self.had or (self.survey and not sure):
+            if self.mode == "survey" or (self.mode == "fill" and source.path not in self.had):
                 todo[source.path].append((source, candidate))
             else:
-                self.seen[source.path].append(Seen(candidate, "held" if sure else "named"))
+                listed = kind in ("distribution", "index")
+                self._note(source, Seen(candidate, "listed" if listed else "named"))
         if todo:
             self.sink(f"asking {name} for {len(todo)} sources")
             {"distribution": self._batch, "index": self._batch, "git": self._one_by_one}.get(kind, self._together)(todo)
@@ -122,6 +134,8 @@ class Filling:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
+        if self.web.silent:
+            self.sink(f"cannot be reached: {', '.join(sorted(self.web.silent))}")
 
     def _one_by_one(self, todo: Mapping[str, Pairs]) -> None:
         for pairs in todo.values():
@@ -133,7 +147,7 @@ class Filling:
     def _in_turn(self, pairs: Pairs, fetch: Callable[[Candidate, Path], None]) -> None:
         for source, candidate in pairs:
             target = self._arriving(source)
-            if source.path in self.had and not self.survey:
+            if source.path in self.had and self.mode != "survey":
                 self._note(source, Seen(candidate, "named"))
                 continue
             try:
@@ -159,7 +173,8 @@ class Filling:
             lost = dict.fromkeys(targets, refused.said)
         for target, (source, candidate) in pairs.items():
             if target in lost:
-                self._note(source, Seen(candidate, "lacks", lost[target]))
+                gone = re.search(r"\b(404|410)\b", lost[target])
+                self._note(source, Seen(candidate, "lacks" if gone else "unreachable", lost[target]))
             else:
                 self._accept(source, candidate, target)
             target.unlink(missing_ok=True)

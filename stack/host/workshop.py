@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import __version__, build, report, verify
-from stack import lock as locks
 from stack.artifact import Command, Tree
 from stack.errors import StackError, bad_input, host_lacks
-from stack.host import apptainer, checks, clock, doctor, files, image, locking, namespace, pip, versions
+from stack.host import apptainer, checks, clock, doctor, files, image, locking, namespace, pip, resolving, versions
 from stack.host.cells import Cell
 from stack.host.image import Image, Job
 from stack.host.library import shown
@@ -112,7 +111,7 @@ class Workshop:
             self._lock = locking.strict(self.cell)
             self.progress.reused("lock", f"{self._lock.digest[:12]}, as it is")
         elif self.dry:
-            for command in locking.commands(self.cell):
+            for command in resolving.commands(self.cell):
                 self._print(command)
             self._lock = locking.read(self.cell)
         else:
@@ -123,19 +122,10 @@ class Workshop:
 
     def _relock(self) -> None:
         with self.progress.stage("lock") as running:
-            private = locking.fresh_apt(self.cell, self.progress.line)
-            mark = locking.fingerprint(self.cell, private)
-            self._lock = locking.reusable(self.cell, mark)
-            if self._lock:
+            made = resolving.relock(self.cell, resolving.Markets(), self.progress.line)
+            if made.reused:
                 running.reused("neither an input nor the mirror changed")
-                return
-            former, answer = locking.former(self.cell), None
-            made = locking.resolve(self.cell, private, self.progress.line)
-            if self.cell.plan.built:
-                made, answer = locking.solve(self.cell, made, self.progress.line)
-            locking.keep(self.cell, made, mark, answer)
-            self._lock = made
-            self._changes = locks.difference(former, made) if former else ()
+            self._lock, self._changes = made.lock, made.changes
 
     # --- render ---
 
@@ -180,12 +170,12 @@ class Workshop:
 
     def _fetch(self) -> Mapping[str, Path]:
         assert self._lock  # noqa: S101 - a job is made of a lock
-        return locking.fetch(self.cell, self._lock, self.progress.line)
+        return resolving.fetch(self.cell, self._lock, self.progress.line)
 
     def _unpack(self, into: Path) -> None:
         assert self._lock and self._lock.wheels  # noqa: S101 - asked for only then
         site = self.cell.plan.target.os.site_packages or ""
-        pip.unpack(self._lock.wheels, locking.cache(), into, site, self.progress.line)
+        pip.unpack(self._lock.wheels, resolving.cache(), into, site, self.progress.line)
 
     def built(self, lock: Lock | None) -> Image | None:
         """The cell's image, built unless one with the same inputs stands there whole."""

@@ -70,7 +70,13 @@ def settings(plan: Plan, lock: Lock | None) -> dict[str, Any]:
                 "reuse": False,
                 "targets": {"host_compatible": False, "granularity": "microarchitectures"},
             },
-            "packages": {"all": _all(plan, target), **_virtuals(known), **tools, **_externals(plan, known)},
+            "packages": {
+                "all": _all(plan, target),
+                **_virtuals(known),
+                **_below(known),
+                **tools,
+                **_externals(plan, known),
+            },
         }
     }
 
@@ -101,6 +107,11 @@ def _virtuals(known: list[Part]) -> dict[str, Any]:
     own = {v: {"require": [package(part)]} for part in known for v in part.recipe.spack.virtuals}
     beside = {v: {"require": [s]} for part in known for v, s in part.recipe.spack.companions.items() if v not in own}
     return {**own, **beside}
+
+
+def _below(known: list[Part]) -> dict[str, Any]:
+    wanted = sorted((name, spec) for part in known for name, spec in part.choice.below.items())
+    return {name: {"require": [s for n, s in wanted if n == name]} for name, _spec in wanted}
 
 
 def _tools(plan: Plan, lock: Lock | None) -> dict[str, Any]:

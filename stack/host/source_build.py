@@ -1,0 +1,267 @@
+"""A build from source: the build root, Spack inside it, the build cache, and the tree that goes into an image.
+
+Each step can be taken up again. Spack's own database and locks know which packages of the tree are whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from stack import build, buildroot, source
+from stack.artifact import Command, canonical_json, digest
+from stack.buildroot import Bind, Room
+from stack.catalogue import Container
+from stack.errors import ExitCode, Fault, StackError, host_lacks
+from stack.host import files, spack
+from stack.host.run import Result, Sink, failed, run
+from stack.host.spack import Spack
+from stack.lock import OsPackage
+from stack.source import Wanted
+
+
+@dataclass(frozen=True)
+class SourceJob:
+    """What a build from source needs: inputs, tools and where to write.
+
+    `packages`: of the build root, the image's own among them; `cache`: the build cache's folder, which may be shared;
+    `prefix`: where the software stands in the image.
+    """
+
+    spack: Spack
+    name: str
+    environment: str  # text of spack.yaml
+    lock: str  # text of spack.lock
+    container: Container
+    architecture: str
+    packages: tuple[OsPackage, ...]
+    fetch: Callable[[], Mapping[str, Path]]  # SHA-256 -> path of every package file
+    mmdebstrap: str
+    namespace: tuple[str, ...]
+    mirror: Path
+    cache: Path
+    folder: Path
+    prefix: str
+    epoch: int
+    jobs: int
+    offline: bool = True
+
+    @property
+    def wanted(self) -> Wanted:
+        """What Spack is told."""
+        return Wanted(self.environment, self.lock, tuple(p.name for p in self.spack.overlays), self.prefix)
+
+    @property
+    def root_key(self) -> str:
+        """Names the build root. What is built in another one may differ under the same Spack hash."""
+        return digest([sorted(p.sha256 for p in self.packages), self.container.name, self.epoch])
+
+    @property
+    def key(self) -> str:
+        """Digest of all that decides what is built."""
+        upstream = self.spack.upstream
+        commits = [upstream.spack.commit, upstream.packages.commit, self.spack.overlay]
+        told = [[path, file.text] for path, file in source.settings(self.wanted)]
+        return digest([self.root_key, commits, told])
+
+    @property
+    def log(self) -> Path:
+        """Everything the tools printed."""
+        return self.folder / "source.log"
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished build. `tar`: the runtime tree with its paths from `/`; `seconds`: per package, of this run."""
+
+    tar: Path
+    sha256: str
+    seconds: Mapping[str, int]
+
+
+def make(job: SourceJob, sink: Sink) -> Built:
+    """Build, fill the build cache, unpack from it and pack for the image. Call while holding the folder's lock."""
+    finished = _record(job)
+    if finished:
+        return finished
+    seconds = install(job, sink)
+    push(job, sink)
+    place = unpack(job, sink)
+    tar = job.folder / "software.tar"
+    with files.beside(tar) as partial:
+        pack(place, job.prefix, job.epoch, partial)
+    built = Built(tar, files.sha256(tar), seconds)
+    note = {"key": job.key, "sha256": built.sha256, "seconds": dict(seconds)}
+    files.write_text(job.folder / "software.json", canonical_json(note))
+    return built
+
+
+def _record(job: SourceJob) -> Built | None:
+    tar, note = job.folder / "software.tar", files.read_record(job.folder / "software.json")
+    if not isinstance(note, dict) or note.get("key") != job.key or not tar.is_file():
+        return None
+    return Built(tar, note["sha256"], note["seconds"]) if files.sha256(tar) == note.get("sha256") else None
+
+
+def commands(job: SourceJob) -> tuple[Command, ...]:
+    """Everything that is run, in order."""
+    room = _room(job)
+    return (
+        _root_command(job, job.folder / "work", job.folder / "root"),
+        source.spack(room, "build", source.installing(job.jobs, cached=True), "build from source"),
+        source.spack(room, "build", source.pushing(job.jobs), "fill the build cache"),
+        source.spack(room, "unpack", source.unpacking(job.jobs), "unpack from the build cache"),
+        source.spack(room, "unpack", source.REFRESH, "write modules"),
+    )
+
+
+def make_root(job: SourceJob, sink: Sink) -> Path:
+    """The build root: the target's OS with compilers and build tools. Never shipped."""
+    root, note = job.folder / "root", job.folder / "root.json"
+    if root.is_dir() and files.read_record(note) == {"key": job.root_key}:
+        return root
+    note.unlink(missing_ok=True)
+    discard(job, root, job.folder / "tree", job.folder / "work")
+    sink("fetching packages")
+    work = job.folder / "work"
+    (work / "repo").mkdir(parents=True)
+    (work / "tmp").mkdir()
+    for sha256, path in job.fetch().items():
+        (work / "repo" / f"{sha256}.deb").symlink_to(path)
+    files.write_text(work / "repo/Packages", build.packages_index(job.packages))
+    run(_root_command(job, work, root), sink, log=job.log)
+    discard(job, work)
+    files.write_text(note, canonical_json({"key": job.root_key}))
+    return root
+
+
+def _root_command(job: SourceJob, work: Path, root: Path) -> Command:
+    names = [f"{p.name}={p.version}" for p in job.packages if "Essential" not in p.control]
+    return buildroot.rootfs(
+        job.mmdebstrap, job.namespace, job.container, names, job.architecture, job.epoch, str(work), str(root)
+    )
+
+
+def discard(job: SourceJob, *folders: Path) -> None:
+    """Remove folders; what is in them may belong to others of our user ids, so the namespace removes it."""
+    there = [str(f) for f in folders if f.exists()]
+    if there:
+        run(Command((*job.namespace, "rm", "-rf", "--", *there), "clear a folder"))
+
+
+def install(job: SourceJob, sink: Sink) -> dict[str, int]:
+    """Install the lock into the padded tree; what stands there, or in the build cache, is not built again.
+
+    Returns the seconds of every package that was installed now.
+    """
+    make_root(job, sink)
+    discard(job, job.folder / "spack/stage")  # a killed build leaves what it had unpacked
+    _prepare(job)
+    result = _spack(job, "build", source.installing(job.jobs, cached=True), "build from source", sink)
+    source.same(job.lock, files.read_text(job.folder / "spack/build/env/spack.lock", 64 << 20))
+    return source.times(result)
+
+
+def push(job: SourceJob, sink: Sink) -> None:
+    """Put everything that was built into the build cache."""
+    _spack(job, "build", source.pushing(job.jobs), "fill the build cache", sink)
+
+
+def unpack(job: SourceJob, sink: Sink) -> Path:
+    """Unpack roots and what they need to run from the build cache, with a view and modules; returns the folder."""
+    place = job.folder / "software"
+    discard(job, place)
+    _prepare(job)
+    _spack(job, "unpack", source.unpacking(job.jobs), "unpack from the build cache", sink)
+    _spack(job, "unpack", source.REFRESH, "write modules", sink)
+    for path in sorted((place / "modules").rglob("*.lua")):
+        files.write_text(path, source.undated(files.read_text(path, 1 << 20)))
+    files.write_tree(place, source.module(job.name, job.prefix))
+    source.same(job.lock, files.read_text(job.folder / "spack/unpack/env/spack.lock", 64 << 20))
+    return place
+
+
+def _prepare(job: SourceJob) -> None:
+    work = job.folder / "spack"
+    for folder in (work / "home", work / "tmp", job.folder / "tree", job.folder / "software", job.cache):
+        folder.mkdir(parents=True, exist_ok=True)
+    files.write_tree(work, source.settings(job.wanted))
+    if not (work / "misc").exists():
+        with files.beside(work / "misc") as partial:
+            shutil.copytree(spack.ready(job.spack, lambda _line: None), partial)
+
+
+def _room(job: SourceJob) -> Room:
+    home = job.spack
+    shown = (
+        Bind(str(home.home / "spack"), source.SPACK),
+        Bind(str(home.packages), source.PACKAGES),
+        *(Bind(str(p), f"{source.OVERLAYS}/{p.name}") for p in home.overlays),
+        Bind(str(job.mirror), source.MIRROR),
+        Bind(str(job.cache), source.CACHE, writable=True),
+        Bind(str(job.folder / "spack"), buildroot.WORK, writable=True),
+        Bind(str(job.folder / "tree"), source.TREE, writable=True),
+        Bind(str(job.folder / "software"), job.prefix, writable=True),
+    )
+    return Room(job.namespace, str(job.folder / "root"), shown, job.epoch, job.offline)
+
+
+def _spack(job: SourceJob, stage: str, arguments: tuple[str, ...], purpose: str, sink: Sink) -> str:
+    """Call Spack; its lines about packages reach the user, everything reaches the log."""
+
+    def told(line: str) -> None:
+        step = source.step(line)
+        if step:
+            sink(str(step))
+
+    command = source.spack(_room(job), stage, arguments, purpose)
+    result = run(command, told, check=False, log=job.log)
+    if result.returncode:
+        raise _failed(job, command, result)
+    return result.stdout
+
+
+def _failed(job: SourceJob, command: Command, result: Result) -> StackError:
+    found = source.failures(result.stdout)
+    if not found:
+        return failed(command, result, job.log)
+    remedy = f"the whole output is in {job.log}; what was built stays, run the same again"
+    return StackError((Fault(f"{p}: {why}", None, remedy) for p, why in found.items()), ExitCode.HOST)
+
+
+def pack(folder: Path, prefix: str, epoch: int, output: Path) -> None:
+    """A tar of a folder as it stands at `prefix`: links as links, owned by root, constant times, in sorted order."""
+    if not any(folder.iterdir()):
+        raise host_lacks(f"{folder} is empty", "build again")
+    inside = prefix.strip("/")
+    parents = [inside.rsplit("/", n)[0] for n in range(inside.count("/"), 0, -1)]
+    with tarfile.open(output, "w", format=tarfile.PAX_FORMAT) as tar:
+        for name in (*parents, inside):
+            tar.addfile(_plain(tar.gettarinfo(folder, name), epoch))
+        for path in _members(folder):
+            info = _plain(tar.gettarinfo(path, f"{inside}/{path.relative_to(folder)}"), epoch)
+            if info.isreg():
+                info.size = path.stat().st_size
+                with path.open("rb") as handle:
+                    tar.addfile(info, handle)
+            else:
+                tar.addfile(info)
+
+
+def _members(folder: Path) -> Iterator[Path]:
+    return (p for p in sorted(folder.rglob("*")) if source.shipped(PurePosixPath(p.relative_to(folder))))
+
+
+def _plain(info: tarfile.TarInfo, epoch: int) -> tarfile.TarInfo:
+    """No owner, no time, no number of the file system; a second name of a file is a file of its own."""
+    if info.islnk():
+        info.type = tarfile.REGTYPE
+    executable = info.isdir() or info.mode & 0o100
+    info.mode = 0o777 if info.issym() else 0o755 if executable else 0o644
+    info.uid = info.gid = 0
+    info.uname = info.gname = "root"
+    info.mtime = epoch
+    return info

@@ -1,0 +1,131 @@
+"""Locking many cells at once, over the cores: what is current stays, what fails does not stop the others."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack.errors import Fault, StackError
+from stack.host import cells, files, locking, resolving
+from stack.host import run as running
+from stack.host.board import Board, Row
+from stack.host.cells import Cell
+from stack.host.library import Library
+from stack.lock import Change, Lock
+
+GIB_A_SOLVE = 2.5  # the largest seen, PyTorch for ROCm, took 1.9
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One cell: its lock, or why there is none. `state`: current, locked, failed, or stale where only asked."""
+
+    cell: Cell
+    state: str
+    lock: Lock | None = None
+    changes: tuple[Change, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    error: StackError | None = None
+
+
+def every(library: Library, profile: str | None, environment: str | None, build_dir: Path) -> tuple[Cell, ...]:
+    """Cells of all profiles, partitions and environments, or of the named ones.
+
+    A profile that says `host` is another cell on every machine, and takes part only when it is named.
+    """
+    environments = [environment] if environment else list(library.files("environments"))
+    profiles = [profile] if profile else [n for n in library.files("profiles") if _fixed(library, n)]
+    return tuple(
+        cells.open_cell(library, name, wanted, partition, build_dir)
+        for wanted in environments
+        for name in profiles
+        for partition in library.profile(name)[1].partitions
+    )
+
+
+def _fixed(library: Library, name: str) -> bool:
+    site = library.profile(name)[1]
+    parts = site.partitions.values()
+    found = [site.os if site.build_for == "machine" else "", *(p.cpu.microarchitecture for p in parts)]
+    return not any(word in ("host", "host-level") for word in found) and all(p.accelerators != "host" for p in parts)
+
+
+def jobs(facts_gib: float) -> int:
+    """How many solves this machine takes at once."""
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(cores, int(facts_gib / GIB_A_SOLVE)))
+
+
+def check_all(wanted: Sequence[Cell]) -> tuple[Outcome, ...]:
+    """Whether every cell's lock is current; nothing is fetched, and Spack is not started."""
+    return tuple(_checked(cell) for cell in wanted)
+
+
+def _checked(cell: Cell) -> Outcome:
+    try:
+        found = locking.stale(cell)
+    except StackError as error:
+        return Outcome(cell, "failed", faults=error.faults, error=error)
+    return Outcome(cell, "stale" if found else "current", faults=tuple(Fault(f"{cell.plan.cell}: {f}") for f in found))
+
+
+def release(done: Sequence[Outcome]) -> tuple[Path, ...]:
+    """Put the locks beside the documents, to be handed on with them; the folders."""
+    made = []
+    for outcome in done:
+        if outcome.lock is None:
+            continue
+        folder = outcome.cell.release_folder
+        for name in (outcome.cell.lock_path.name, locking.SPACK_LOCK):
+            source = outcome.cell.folder / name
+            if source.exists():
+                files.write_text(folder / name, files.read_text(source, locking.MAX_LOCK_BYTES))
+        made.append(folder)
+    return tuple(made)
+
+
+def lock_all(
+    wanted: Sequence[Cell], workers: int, *, upgrade: bool, quiet: bool, wait: bool = True, lenient: bool = False
+) -> tuple[Outcome, ...]:
+    """Lock every cell; those that are current are left alone, unless `upgrade` asks the mirrors anew."""
+    found = () if upgrade else tuple(Outcome(c, "current", lock) for c in wanted if (lock := locking.adopt(c)))
+    done = {o.cell.plan.cell: o for o in found}
+    todo = [c for c in wanted if c.plan.cell not in done]
+    if todo:
+        done |= {
+            o.cell.plan.cell: o
+            for o in _lock(todo, workers, resolving.Markets(lenient=lenient), quiet=quiet, wait=wait)
+        }
+    return tuple(done[c.plan.cell] for c in wanted)
+
+
+def _lock(
+    todo: Sequence[Cell], workers: int, markets: resolving.Markets, *, quiet: bool, wait: bool
+) -> Iterable[Outcome]:
+    with Board(len(todo), quiet=quiet) as board, ThreadPoolExecutor(workers) as pool:
+        tasks = [pool.submit(_one, cell, markets, board, wait) for cell in todo]
+        try:
+            return [task.result() for task in as_completed(tasks)]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            running.end_all()
+            raise
+
+
+def _one(cell: Cell, markets: resolving.Markets, board: Board, wait: bool) -> Outcome:
+    try:
+        with board.row(cell.plan.cell) as row:
+            return _locked(cell, markets, row, wait)
+    except StackError as error:
+        return Outcome(cell, "failed", faults=error.faults, error=error)
+
+
+def _locked(cell: Cell, markets: resolving.Markets, row: Row, wait: bool) -> Outcome:
+    with files.exclusive(cell.folder, lambda holder: row.line(f"waiting for {holder}"), wait=wait):
+        made = resolving.relock(cell, markets, row.line)
+    nodes = f", {len(made.lock.spack.nodes)} nodes" if made.lock.spack else ""
+    row.ended("reused" if made.reused else "done", f"{len(made.lock.os.packages)} OS packages{nodes}")
+    return Outcome(cell, "current" if made.reused else "locked", made.lock, made.changes)

@@ -1,0 +1,245 @@
+"""Ring 4. A solved environment, built by Spack inside a build root: what Spack is told, and what it says.
+
+What is built stands in a tree with padded paths, goes from there into a build cache, and is unpacked from it to where
+it is wanted: that is how Spack relocates, and what is unpacked has no build tools in it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from stack.artifact import Command, Tree, canonical_json
+from stack.buildroot import INSIDE, WORK, Room
+from stack.errors import bad_input
+from stack.graph import Node, read
+from stack.render.text import lua
+
+SPACK, PACKAGES = f"{INSIDE}/spack", f"{INSIDE}/packages/spack_repo/builtin"
+OVERLAYS = f"{INSIDE}/overlays/spack_repo"  # Spack takes a repository only from below a folder of that name
+MIRROR, CACHE, TREE = f"{INSIDE}/mirror", f"{INSIDE}/cache", f"{INSIDE}/tree"
+PADDING = 128  # the longest folder that a tree can be unpacked to with paths inside programs put right in place
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is built: the environment's two files, our own package repositories by name, and the folder it is for."""
+
+    environment: str
+    lock: str
+    overlays: tuple[str, ...]
+    prefix: str
+
+
+def settings(wanted: Wanted) -> Tree:
+    """Spack's settings and environment for the two stages: `build`, in the padded tree, and `unpack`, at the prefix."""
+    common = {
+        "repos": {
+            **{f"{name}:": f"{OVERLAYS}/{name}" for name in wanted.overlays},
+            "builtin:": PACKAGES,
+        },
+        "bootstrap": {"enable": False},
+        "mirrors:": {  # in place of Spack's own, which it would ask
+            "sources": {"url": f"file://{MIRROR}", "source": True, "binary": False},
+            "built": {"url": f"file://{CACHE}", "source": False, "binary": True, "signed": False},
+        },
+    }
+    build = {**common, "config": _config({"root": TREE, "padded_length": PADDING})}
+    root, view = f"{wanted.prefix}/software", {"default": {"root": f"{wanted.prefix}/view"}}
+    layout = {"root": root, "projections": {"all": "{name}-{version}-{hash}"}}
+    unpack = {**common, "config": _config(layout), "modules": _modules(wanted)}
+    return _stage(build, wanted, view=False).under("build") | _stage(unpack, wanted, view=view).under("unpack")
+
+
+def _config(install_tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "install_tree": dict(install_tree),
+        "misc_cache": f"{WORK}/misc",
+        "source_cache": f"{WORK}/sources",
+        "build_stage": [f"{WORK}/stage"],
+    }
+
+
+def _stage(sections: Mapping[str, Any], wanted: Wanted, *, view: Any) -> Tree:
+    # Not sorted: Spack takes a package from the first repository that has it.
+    scope = {f"scope/{name.rstrip(':')}.yaml": json.dumps({name: text}, indent=2) for name, text in sections.items()}
+    return Tree.of({**scope, "env/spack.yaml": _with_view(wanted.environment, view), "env/spack.lock": wanted.lock})
+
+
+def _with_view(text: str, view: Any) -> str:
+    """The environment with another view: where a view is, is no part of a solve."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        data = YAML(typ="safe", pure=True).load(text)
+        return canonical_json({"spack": {**data["spack"], "view": view}})
+    except (YAMLError, KeyError, TypeError) as error:
+        raise bad_input(f"spack.yaml is damaged: {error}", remedy="render again") from None
+
+
+def _modules(wanted: Wanted) -> dict[str, Any]:
+    """Lmod's hierarchy; dependencies are found by their paths, so a module loads those alone that it runs.
+
+    Of what the system brings, MPI alone has a module: it opens the part of the tree that was built with it.
+    """
+    nodes = _nodes(wanted.lock)
+    mpi = [n.name for n in _used_as(nodes, {"mpi"})]
+    system = sorted({n.name for n in nodes if n.external} - {*mpi})
+    lmod = {
+        "core_compilers": [f"{n.name}@={n.version}" for n in _used_as(nodes, {"c", "cxx", "fortran"})],
+        "hierarchy": ["mpi"],
+        "hash_length": 0,
+        "hide_implicits": True,
+        "include": mpi,
+        "exclude": system,
+        "all": {"autoload": "run"},
+    }
+    default = {"enable": ["lmod"], "roots": {"lmod": f"{wanted.prefix}/modules"}, "arch_folder": False, "lmod": lmod}
+    return {"default": default}
+
+
+def _nodes(lock: str) -> tuple[Node, ...]:
+    return read(lock, "spack.lock")[1]
+
+
+def _used_as(nodes: tuple[Node, ...], virtuals: set[str]) -> list[Node]:
+    used = {e.hash for n in nodes for e in n.dependencies if virtuals & {*e.virtuals}}
+    return sorted((n for n in nodes if n.hash in used), key=lambda n: (n.name, n.version))
+
+
+_ENVIRONMENT = {
+    "SPACK_DISABLE_LOCAL_CONFIG": "1",
+    "SPACK_PYTHON": "/usr/bin/python3",
+    "SPACK_SKIP_MODULES": "1",
+    "SPACK_USER_CACHE_PATH": f"{WORK}/user",
+    "SPACK_USER_CONFIG_PATH": f"{WORK}/user",
+}
+
+
+def spack(room: Room, stage: str, arguments: tuple[str, ...], purpose: str) -> Command:
+    """Call Spack with the settings of a stage (a folder made of `settings`). The target's own Python runs it; to
+    install what is solved it needs no solver."""
+    program = (f"{SPACK}/bin/spack", "--color", "never", "-C", f"{WORK}/{stage}/scope", "-e", f"{WORK}/{stage}/env")
+    return room.command((*program, *arguments), purpose, _ENVIRONMENT)
+
+
+def installing(jobs: int, *, cached: bool) -> tuple[str, ...]:
+    """Install what the lock names and nothing else. `cached`: take from the build cache what it has."""
+    cache = ("--use-cache", "--no-check-signature") if cached else ("--no-cache",)
+    # Without --only-concrete, Spack would solve anew where the environment's text is no longer the lock's.
+    return ("install", "--only-concrete", "--no-add", *cache, "-j", str(jobs))
+
+
+def pushing(jobs: int) -> tuple[str, ...]:
+    """Put what was built, build tools included, into the build cache; what is there already stays."""
+    return ("buildcache", "push", "--unsigned", "--with-build-dependencies", "--update-index", "-j", str(jobs), "built")
+
+
+def unpacking(jobs: int) -> tuple[str, ...]:
+    """Install the roots and what they run and link with from the build cache: no compiler is started."""
+    return ("install", "--only-concrete", "--no-add", "--cache-only", "--no-check-signature", "-j", str(jobs))
+
+
+REFRESH = ("module", "lmod", "refresh", "--delete-tree", "-y")
+
+
+_PATHS = (
+    ("PATH", "bin"),
+    ("MANPATH", "man"),
+    ("MANPATH", "share/man"),
+    ("PKG_CONFIG_PATH", "lib/pkgconfig"),
+    ("PKG_CONFIG_PATH", "lib64/pkgconfig"),
+    ("PKG_CONFIG_PATH", "share/pkgconfig"),
+    ("CMAKE_PREFIX_PATH", ""),
+)
+
+
+def module(name: str, prefix: str) -> Tree:
+    """A module that makes the whole environment usable, beside Spack's own for each of its packages."""
+    head = f"whatis({lua(f'Environment: {name}')})\nlocal view = {lua(f'{prefix}/view')}\n"
+    lines = [f'prepend_path("{variable}", pathJoin(view, {lua(folder)}))\n' for variable, folder in _PATHS]
+    return Tree.of({f"modules/Core/{name}.lua": head + "".join(lines) + 'append_path("MANPATH", "", ":")\n'})
+
+
+_STAMP = re.compile(r"^(-- Module file created by spack .*) on \d{4}-\d\d-\d\d [0-9:.]+$", re.MULTILINE)
+
+
+def undated(modulefile: str) -> str:
+    """One of Spack's modulefiles without the time at which it was written."""
+    return _STAMP.sub(r"\1", modulefile)
+
+
+def shipped(path: PurePosixPath) -> bool:
+    """Whether a file of the tree goes into an image. Of Spack's notes only each package's spec does: the others hold
+    times, the kernel and the database of this very tree, which `spack reindex` makes anew."""
+    if ".spack-db" in path.parts or path.name == ".spack-view" or path.parts[:2] == ("view", ".spack"):
+        return False
+    return path.name in (".spack", "spec.json") if ".spack" in path.parts else True
+
+
+@dataclass(frozen=True)
+class Step:
+    """What Spack says of one package. `phase`: what it does now; empty when it is done, after `seconds`."""
+
+    package: str
+    phase: str
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"{self.package}: {self.phase}" if self.phase else f"{self.package} in {self.seconds} s"
+
+
+_STEP = re.compile(r"^\[(?P<mark>[ +e])\] [a-z2-7]{7} (?P<package>\S+) (?P<rest>\S+) \((?P<time>[0-9hms]+)\)$")
+
+
+def step(line: str) -> Step | None:
+    """Read a line of Spack's installer; None for a line of another kind and for what the system brings."""
+    found = _STEP.match(line.strip())
+    if found is None or found["mark"] == "e":
+        return None
+    units = {"h": 3600, "m": 60, "s": 1}
+    seconds = sum(int(n) * units[u] for n, u in re.findall(r"(\d+)([hms])", found["time"]))
+    return Step(found["package"], "" if found["mark"] == "+" else found["rest"], seconds)
+
+
+def times(output: str) -> dict[str, int]:
+    """Package -> seconds, of everything that an installation finished."""
+    steps = filter(None, map(step, output.splitlines()))
+    return {s.package: s.seconds for s in steps if not s.phase}
+
+
+_FAILED = re.compile(r"^(?P<package>\S+)/[a-z2-7]{32}: \S+$", re.MULTILINE)
+_WHY = {
+    "All fetchers failed for spack-stage-": "the mirror does not have its source",
+    r"checksum failed for \S*/spack-stage-": "what the mirror has for its source is something else",
+}
+
+
+def failures(output: str) -> dict[str, str]:
+    """Package -> what is known of why, of everything that an installation says it could not install."""
+    _before, _, listed = output.rpartition("The following packages failed to install:")
+    return {package: _why(package, output) for package in _FAILED.findall(listed)}
+
+
+def _why(package: str, output: str) -> str:
+    stage = re.escape(package.replace("@", "-", 1)) + "-"
+    return next((meaning for told, meaning in _WHY.items() if re.search(told + stage, output)), "it does not build")
+
+
+def same(before: str, after: str) -> None:
+    """Raise when an installation changed the lock: then something was solved anew."""
+    old, new = (_entries(text) for text in (before, after))
+    changed = sorted(str(value) for _key, value in old.items() ^ new.items())
+    if changed:
+        raise bad_input(f"Spack changed the lock while it installed: {', '.join(changed)}", remedy="lock again")
+
+
+def _entries(lock: str) -> dict[str, str]:
+    """Hash or wish -> what the lock says of it."""
+    roots, nodes, _commit = read(lock, "spack.lock")
+    return {**{n.hash: n.name for n in nodes}, **{r.spec: r.hash for r in roots}}

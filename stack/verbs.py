@@ -1,0 +1,146 @@
+"""Top. The verbs about Spack and its locks: `bootstrap`, `lock`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stack.answers import cell_of, library_of, say, workshop_of
+from stack.errors import ExitCode, StackError, bad_input
+from stack.options import (
+    BUILD,
+    BuildOption,
+    DryOption,
+    EnvironmentArg,
+    JsonOption,
+    MaybeProfileArg,
+    NoWaitOption,
+    PartitionOption,
+    QuietOption,
+    RootOption,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stack.host.together import Outcome
+
+
+def bootstrap(
+    profile: MaybeProfileArg = None,
+    spack_git: Annotated[
+        str | None, typer.Option("--spack-git", help="Where Spack is fetched from; SOVSTACK_SPACK_GIT too.")
+    ] = None,
+    packages_git: Annotated[
+        str | None, typer.Option("--packages-git", help="Where its packages are; SOVSTACK_PACKAGES_GIT too.")
+    ] = None,
+    root: RootOption = None,
+    as_json: JsonOption = False,
+    dry_run: DryOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Put the pinned Spack, its packages and its solver into your own folder."""
+    from stack.host import spack
+    from stack.host.progress import Progress
+
+    library = library_of(root)
+    pinned = library.catalogue.upstream
+    mirrors = library.profile(profile)[1].mirrors if profile else {}
+    urls = spack.origins(pinned, mirrors, {"spack": spack_git, "packages": packages_git})
+    if dry_run:
+        say([str(c) for c in spack.commands(pinned, urls)], as_json, "\n".join(map(str, spack.commands(pinned, urls))))
+        return
+    progress = Progress(quiet=quiet)
+    with progress.stage("spack") as running:
+        if spack.find(pinned, library.roots):
+            running.reused()
+        found = spack.install(pinned, urls, progress.line, library.roots)
+        spack.ready(found, progress.line)
+    data = {"folder": str(found.home), "spack": pinned.spack.commit, "packages": pinned.packages.commit}
+    text = f"{found.home}\nspack    {pinned.spack.commit} ({pinned.spack.version})\n"
+    say(data, as_json, f"{text}packages {pinned.packages.commit} ({pinned.packages.version})")
+
+
+def lock(
+    profile: MaybeProfileArg = None,
+    environment: EnvironmentArg = None,
+    partition: PartitionOption = None,
+    root: RootOption = None,
+    build_dir: BuildOption = BUILD,
+    as_json: JsonOption = False,
+    dry_run: DryOption = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every partition of every profile, every environment; or of those named.")
+    ] = False,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Ask the mirrors anew, although nothing of ours changed.")
+    ] = False,
+    release: Annotated[
+        bool, typer.Option("--release", help="Put the locks into environments/locks/ beside the documents too.")
+    ] = False,
+    check_only: Annotated[
+        bool, typer.Option("--check", help="Only tell whether the lock is current; exit 1 if not.")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Solves at once; the cores by default.")
+    ] = None,
+    lenient: Annotated[
+        bool, typer.Option("--lenient", help="Leave out a suite whose index the mirror has damaged; the lock says so.")
+    ] = False,
+    quiet: QuietOption = False,
+    no_wait: NoWaitOption = False,
+) -> None:
+    """Resolve the whole closure with versions and hashes into stack.lock.json and spack.lock."""
+    from stack.host import together
+
+    if profile is None and not every:
+        raise bad_input("name a profile, or say --all", remedy="sovstack lock PROFILE [ENVIRONMENT]")
+    library = library_of(root)
+    if every:
+        wanted = together.every(library, profile, environment, build_dir)
+    else:
+        wanted = (cell_of(root, str(profile), environment, partition, build_dir),)
+    if check_only:
+        _told(together.check_all(wanted), as_json, single=not every)
+    elif dry_run:
+        for cell in wanted:
+            workshop_of(cell, dry=True).locked(strict=False)
+    else:
+        workers = jobs or together.jobs(wanted[0].facts.memory_gib) if wanted else 1
+        done = together.lock_all(wanted, workers, upgrade=upgrade, quiet=quiet, wait=not no_wait, lenient=lenient)
+        if release:
+            together.release(done)
+        _told(done, as_json, single=not every)
+
+
+def _told(done: Sequence[Outcome], as_json: bool, *, single: bool) -> None:
+    """The answer for every cell, then the errors; the exit code is that of the first that failed."""
+    rows = [_row(outcome) for outcome in done]
+    lines = [line for outcome in done for line in _lines(outcome)]
+    say(rows[0] if single and rows else rows, as_json, "\n".join(lines))
+    failed = [outcome for outcome in done if outcome.error]
+    if failed and failed[0].error:
+        raise StackError([f for o in failed for f in o.faults], failed[0].error.exit_code)
+    if any(outcome.state == "stale" for outcome in done):
+        raise typer.Exit(ExitCode.CHECK_FAILED)
+
+
+def _row(outcome: Outcome) -> dict[str, Any]:
+    cell, made = outcome.cell, outcome.lock
+    data: dict[str, Any] = {"cell": cell.plan.cell, "state": outcome.state, "faults": [str(f) for f in outcome.faults]}
+    if made:
+        nodes, packages = len(made.spack.nodes) if made.spack else 0, len(made.os.packages)
+        data |= {"lock": str(cell.lock_path), "digest": made.digest, "packages": packages, "nodes": nodes,
+                 "changes": [str(c) for c in outcome.changes]}  # fmt: skip
+    return data
+
+
+def _lines(outcome: Outcome) -> list[str]:
+    if outcome.lock is None:
+        return [f"{outcome.cell.plan.cell}: {outcome.state}", *(f"  {f}" for f in outcome.faults if not outcome.error)]
+    made, path = outcome.lock, outcome.cell.lock_path
+    nodes = f", {len(made.spack.nodes)} Spack packages" if made.spack else ""
+    hashes = " (hash-unverified)" if made.spack and made.spack.hashes == "unverified" else ""
+    head = f"{path}: {outcome.state}, {len(made.os.packages)} OS packages{nodes}{hashes}, {made.digest[:12]}"
+    return [*map(str, outcome.changes), head]
