@@ -50,7 +50,16 @@ def _root(
         raise typer.Exit
 
 
-for _verb in (answers.check, answers.schema, answers.plan, answers.why, answers.doctor, verbs.lock, verbs.bootstrap):
+for _verb in (
+    answers.check,
+    answers.schema,
+    answers.plan,
+    answers.why,
+    answers.doctor,
+    verbs.lock,
+    verbs.bootstrap,
+    verbs.mirror,
+):
     app.command()(_verb)
 
 

@@ -75,6 +75,26 @@ class Site(Model):
     modules: tuple[ModuleName, ...] = ()
 
 
+Place = Annotated[
+    str,
+    StringConstraints(pattern=r"^((https?|file|git|ssh)://|/)[A-Za-z0-9._~:/?#@+,=%-]+$", max_length=500),
+    Means("a URL or an absolute path"),
+]
+RepositoryPattern = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9*._-]+(/[A-Za-z0-9*._-]+)*$", max_length=200),
+    Means("a repository such as 'owner/name', where '*' stands for any text"),
+]
+
+
+class Sources(Model):
+    """Where `sovstack mirror` looks for sources."""
+
+    order: tuple[Name, ...] = Field((), description="archives of `sources.yaml`, the first asked first")
+    mirrors: tuple[Place, ...] = Field((), description="source mirrors of Spack")
+    git: dict[RepositoryPattern, Place] = Field({}, description="repository of a forge -> a copy of it")
+
+
 class Scheduler(Model):
     """How jobs are started on the machine."""
 
@@ -100,5 +120,6 @@ class Profile(Model):
     components: dict[Name, Wish] = Field({}, description="component -> what the site wishes")
     site: dict[Name, Site] = Field({}, description="component -> what the machine brings")
     mirrors: dict[Name, Mirror] = Field({}, description="archive -> URL; otherwise the machine's own apt settings")
+    sources: Sources = Sources()
     scheduler: Scheduler = Scheduler()
     modules: Literal["lmod"] = "lmod"

@@ -29,8 +29,8 @@ _ASKED = re.compile(r"(\S.*) requested explicitly$|(\S+) is a requirement for pa
 _REFUSALS = (
     (r"No version exists that satisfies these input specs:\s+(?P<spec>\S.*)", "Spack knows no such version: {spec}"),
     (r"No such variant \{(?P<what>[^}]*)\} for spec: '(?P<spec>[^']*)'", "{name} has no variant {what}: {spec}"),
-    (r"[Ii]nvalid values for variant \"(?P<what>[^\"]*)\" in package \"(?P<spec>[^\"]*)\": (?P<rest>.*)",
-     "{name} has a variant {what}, but not with the value {rest}"),
+    (r"invalid values for variant '(?P<what>[^']*)' in package (?P<spec>[^\s:]+): (?P<rest>.*)",
+     "the variant {what} of {name} cannot be {rest}"),
     (r"cannot concretize '(?P<spec>[^']*)', since '(?P<what>[^']*)' does not exist", "Spack has no package {what}"),
 )  # fmt: skip
 

@@ -1,7 +1,8 @@
-"""Top. The verbs about Spack and its locks: `bootstrap`, `lock`."""
+"""Top. The verbs about Spack: `bootstrap`, `lock`, `mirror`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ from stack.options import (
     MaybeProfileArg,
     NoWaitOption,
     PartitionOption,
+    ProfileArg,
     QuietOption,
     RootOption,
 )
@@ -112,6 +114,42 @@ def lock(
         if release:
             together.release(done)
         _told(done, as_json, single=not every)
+
+
+def mirror(
+    profile: ProfileArg,
+    environment: EnvironmentArg = None,
+    partition: PartitionOption = None,
+    into: Annotated[Path | None, typer.Option("--into", help="The mirror's folder; <build>/mirror by default.")] = None,
+    survey: Annotated[
+        bool, typer.Option("--survey", help="Ask every archive for every file, to know how many hold it.")
+    ] = False,
+    look: Annotated[bool, typer.Option("--look", help="Read the archives' indexes alone; fetch nothing.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, max=32, help="Downloads at once.")] = 4,
+    root: RootOption = None,
+    build_dir: BuildOption = BUILD,
+    as_json: JsonOption = False,
+    dry_run: DryOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Fill a Spack source mirror from independent archives, every file accepted by its SHA-256 alone."""
+    from stack import independence
+    from stack.host import mirroring
+    from stack.host.progress import Progress
+
+    library = library_of(root)
+    cell = cell_of(root, profile, environment, partition, build_dir)
+    progress = Progress(quiet=quiet)
+    job = mirroring.prepare(library, cell, into or cell.build_dir / "mirror", progress)
+    if dry_run:
+        typer.echo(mirroring.planned(job), nl=False)
+        return
+    mode: mirroring.Mode = "look" if look else "survey" if survey else "fill"
+    rows, found = mirroring.fill(job, progress, jobs=jobs, mode=mode)
+    data = {"folder": str(job.folder), **independence.as_data(rows, found)}
+    say(data, as_json, independence.text(rows, found))
+    if not look and any(not row.had for row in rows):
+        raise typer.Exit(ExitCode.CHECK_FAILED)
 
 
 def _told(done: Sequence[Outcome], as_json: bool, *, single: bool) -> None:

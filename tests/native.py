@@ -17,7 +17,7 @@ from pathlib import Path
 
 from stack import build
 from stack.artifact import Command
-from stack.host import apptainer, files, image, locking, resolving, namespace, pip, spack
+from stack.host import apptainer, files, image, namespace, pip, resolving, spack
 from stack.host.cells import Cell, open_cell
 from stack.host.library import Library, shipped
 from stack.host.run import run
@@ -79,8 +79,7 @@ def make_root(cell: Cell, lock: Lock, folder: Path) -> Path:
     whole = lock.model_copy(update={"os": lock.os.model_copy(update={"packages": tuple(packages.values())})})
     for name in ("repo", "tmp"):
         (folder / name).mkdir(parents=True)
-    private = resolving.open_apt(cell, print)
-    for sha256, path in private.download_files(whole.os.packages, resolving.cache(), print).items():
+    for sha256, path in resolving.fetch(cell, whole, print).items():
         (folder / "repo" / f"{sha256}.deb").symlink_to(path)
     files.write_text(folder / "repo/Packages", build.packages_index(whole.os.packages))
     epoch = cell.catalogue.defaults.source_date_epoch

@@ -71,6 +71,12 @@ def test_a_variant_that_does_not_exist_names_the_recipe(library: Library) -> Non
     assert told[1].endswith("to Spack it is bzip2 +shared+pic")
 
 
+def test_a_value_that_a_variant_does_not_have(library: Library) -> None:
+    told = _lines(solver.explain(_recorded("no-such-value"), _plan(library, "openblas", "gcc"), LOG))
+    assert "the variant threads of openblas cannot be 'many'" in told[0]
+    assert told[1].startswith("recipes/openblas.yaml: openblas: ")
+
+
 def test_a_package_that_does_not_exist(library: Library) -> None:
     told = _lines(solver.explain(_recorded("no-such-package"), _plan(library, "bzip2", "gcc"), LOG))
     assert told == [
@@ -90,7 +96,7 @@ def test_the_sites_python_is_too_old_for_the_wished_numpy(library: Library) -> N
     told = _lines(solver.explain(_recorded("python-too-old"), plan, LOG, {"profile": document}))
     assert "python is 3.8.10, and not python@3.11:3.14; py-numpy depends on python@3.11:3.14 when @2.3.2" in told[0]
     assert told[1].startswith("profiles/laptop.yaml:2:11: python: ") and "laptop brings 3.8.10" in told[1]
-    assert told[2].startswith("profiles/laptop.yaml:3:34: numpy: ") and "laptop wishes version 2.4" in told[2]
+    assert told[2].startswith("profiles/laptop.yaml:3:31: numpy: ") and "laptop wishes version 2.4" in told[2]
     assert len(told) == 3
 
 

@@ -1,6 +1,6 @@
 """Live progress of many things at once, on standard error: what runs now, what is done, what is left.
 
-On a terminal: one line for each that runs, under those that ended. Elsewhere: a line at each end.
+On a terminal: one line for each that runs, under those that ended. Elsewhere: a line at each beginning and end.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class Board:
         row = Row(name, time.monotonic())
         with self._guard:
             self._rows.append(row)
+            self._say(f"==> {name}")
         try:
             yield row
         except BaseException as error:
@@ -87,10 +88,15 @@ class Board:
         took = time.monotonic() - row.started
         if self._console is not None:
             self._console.print(_mark(row, took), highlight=False)
-        elif not self.quiet:
-            text = f"[{self._ended}/{self._total}] {row.name} {row.state} in {quantity.duration(took)}"
+            return
+        text = f"[{self._ended}/{self._total}] {row.name} {row.state} in {quantity.duration(took)}"
+        self._say(text + (f": {row.detail}" if row.detail else ""))
+
+    def _say(self, text: str) -> None:
+        """A line for where there is no terminal."""
+        if not self.quiet and self._console is None:
             with contextlib.suppress(OSError):
-                print(text + (f": {row.detail}" if row.detail else ""), file=self._stream, flush=True)
+                print(text, file=self._stream, flush=True)
 
     def _table(self) -> Table:
         from rich.table import Table

@@ -100,7 +100,7 @@ def solve(cell: Cell, lock: Lock, sink: Sink) -> tuple[Lock, Solved]:
     }
     answer = solving.reusable(asked, earlier)
     if answer is None:
-        answer = solving.solve(_spack(cell, sink), asked, cell.plan, cell.folder / "solve", solve_log(cell), sink)
+        answer = solving.solve(installed(cell, sink), asked, cell.plan, cell.folder / "solve", solve_log(cell), sink)
     return locks.solved(lock, cell.plan, answer.graph), answer
 
 
@@ -109,7 +109,8 @@ def solve_log(cell: Cell) -> Path:
     return cell.folder / "solve.log"
 
 
-def _spack(cell: Cell, sink: Sink) -> Spack:
+def installed(cell: Cell, sink: Sink) -> Spack:
+    """Spack, fetched first where it is not there yet."""
     pinned = cell.catalogue.upstream
     found = spack.find(pinned, cell.roots)
     return found or spack.install(pinned, spack.origins(pinned, cell.plan.profile.mirrors, {}), sink, cell.roots)

@@ -108,13 +108,13 @@ def _record(job: SourceJob) -> Built | None:
 
 def commands(job: SourceJob) -> tuple[Command, ...]:
     """Everything that is run, in order."""
-    room = _room(job)
+    inside = room(job)
     return (
         _root_command(job, job.folder / "work", job.folder / "root"),
-        source.spack(room, "build", source.installing(job.jobs, cached=True), "build from source"),
-        source.spack(room, "build", source.pushing(job.jobs), "fill the build cache"),
-        source.spack(room, "unpack", source.unpacking(job.jobs), "unpack from the build cache"),
-        source.spack(room, "unpack", source.REFRESH, "write modules"),
+        source.spack(inside, "build", source.installing(job.jobs, cached=True), "build from source"),
+        source.spack(inside, "build", source.pushing(job.jobs), "fill the build cache"),
+        source.spack(inside, "unpack", source.unpacking(job.jobs), "unpack from the build cache"),
+        source.spack(inside, "unpack", source.REFRESH, "write modules"),
     )
 
 
@@ -194,7 +194,8 @@ def _prepare(job: SourceJob) -> None:
             shutil.copytree(spack.ready(job.spack, lambda _line: None), partial)
 
 
-def _room(job: SourceJob) -> Room:
+def room(job: SourceJob) -> Room:
+    """The build root as programs in it see it."""
     home = job.spack
     shown = (
         Bind(str(home.home / "spack"), source.SPACK),
@@ -217,7 +218,7 @@ def _spack(job: SourceJob, stage: str, arguments: tuple[str, ...], purpose: str,
         if step:
             sink(str(step))
 
-    command = source.spack(_room(job), stage, arguments, purpose)
+    command = source.spack(room(job), stage, arguments, purpose)
     result = run(command, told, check=False, log=job.log)
     if result.returncode:
         raise _failed(job, command, result)

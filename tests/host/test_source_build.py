@@ -1,0 +1,245 @@
+"""A real build from source, small: one program that prints where it was installed, in a build root of Debian's."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import archspec.cpu
+import pytest
+
+from stack import closure
+from stack.artifact import Command
+from stack.catalogue import Catalogue
+from stack.errors import StackError
+from stack.host import apptainer, apt, files, namespace, solving, source_build, spack
+from stack.host.run import run
+from stack.host.source_build import SourceJob
+from stack.host.spack import Spack
+from stack.lock import OsPackage
+from stack.plan import Plan
+from stack.render.spack import Solve
+
+SYSTEM = "debian-13"
+PREFIX = "/opt/sovstack/greetings"
+EPOCH = 1767225600
+PROGRAM = b'#include <stdio.h>\nint main(void) { puts("hello from " PREFIX); return 0; }\n'
+RECIPE = '''
+from spack_repo.builtin.build_systems.generic import Package
+
+from spack.package import *
+
+
+class Greeting(Package):
+    """Without `depends_on("c")`, since Spack's compiler wrapper would have to be fetched then."""
+
+    homepage = "https://example.org/"
+    url = "https://example.org/greeting-1.0.tar.gz"
+    version("1.0", sha256="{sha256}")
+
+    def install(self, spec, prefix):
+        mkdirp(prefix.bin)
+        Executable("/usr/bin/gcc")(f'-DPREFIX="{{prefix}}"', "greeting.c", "-o", join_path(prefix.bin, "greeting"))
+'''
+
+
+@pytest.fixture(scope="module")
+def job(catalogue: Catalogue, laptop: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceJob]:
+    """A job of one package of our own, everything it needs at hand."""
+    base = tmp_path_factory.mktemp("source")
+    tar = _tarball()
+    overlay = _overlay(base, hashlib.sha256(tar).hexdigest())
+    _store(base / "mirror", tar)
+    installed = spack.find(catalogue.upstream)
+    if installed is None:
+        pytest.skip("Spack is not installed: run `sovstack bootstrap`, then `make test PYTEST='-k source_build'`")
+    if not apptainer.tool("mmdebstrap"):
+        pytest.skip("mmdebstrap is not installed (as root: apt-get install mmdebstrap), see `sovstack doctor`")
+    ours = dataclasses.replace(installed, overlays=(overlay,))
+    try:
+        prefix = namespace.find()
+        packages, fetched = _packages(catalogue)
+    except StackError as error:
+        pytest.skip(f"no build root can be made here: {error}")
+    environment, lock = _solved(ours, laptop, base)
+    yield SourceJob(
+        spack=ours, name="greetings", environment=environment, lock=lock,
+        container=catalogue.containers[SYSTEM], architecture=packages[0].architecture, packages=packages,
+        fetch=lambda: fetched, mmdebstrap=apptainer.tool("mmdebstrap") or "", namespace=prefix,
+        mirror=base / "mirror", cache=base / "cache", folder=base / "cell", prefix=PREFIX, epoch=EPOCH, jobs=2,
+    )  # fmt: skip
+    run(Command((*prefix, "rm", "-rf", str(base / "cell")), "clear up"))
+    shutil.rmtree(installed.home / "index" / ours.overlay[:16], ignore_errors=True)
+
+
+def _tarball() -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        info = tarfile.TarInfo("greeting-1.0/greeting.c")
+        info.size = len(PROGRAM)
+        tar.addfile(info, io.BytesIO(PROGRAM))
+    return subprocess.run(["gzip", "-n"], input=out.getvalue(), capture_output=True, check=True).stdout
+
+
+def _overlay(base: Path, sha256: str) -> Path:
+    folder = base / "spack_repo/greetings"
+    files.write_text(folder / "repo.yaml", "repo: {namespace: greetings, api: v2.2}\n")
+    files.write_text(folder / "packages/greeting/package.py", RECIPE.format(sha256=sha256))
+    return folder
+
+
+def _store(mirror: Path, data: bytes) -> None:
+    sha256 = hashlib.sha256(data).hexdigest()
+    place = mirror / "_source-cache/archive" / sha256[:2] / f"{sha256}.tar.gz"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(data)
+
+
+def _packages(catalogue: Catalogue) -> tuple[tuple[OsPackage, ...], dict[str, Path]]:
+    system = catalogue.systems[SYSTEM]
+    architecture = system.architectures[str(archspec.cpu.host().family)]
+    chosen = apt.sources(system, apt.mirrors(system, {}))
+    private = apt.open_apt(architecture, chosen, system.keys)
+    private.update(print)
+    found = closure.installed(private.simulate(["?essential", "gcc", "libc6-dev", "python3", "patchelf"]))
+    stanzas = private.show([f"{name}={version}" for name, version, _ in found])
+    packages = closure.packages(stanzas, found)
+    ordered = sorted(packages, key=lambda p: p.architecture == "all")
+    return tuple(ordered), private.download_files(packages, apt.cache_folder(), print)
+
+
+def _solved(installed: Spack, plan: Plan, base: Path) -> tuple[str, str]:
+    target = f"target={archspec.cpu.host().family}"
+    text = f"""\
+spack:
+  specs: [greeting {target}]
+  view: true
+  concretizer: {{unify: true, reuse: false, targets: {{host_compatible: false, granularity: microarchitectures}}}}
+  packages: {{all: {{require: [{target}]}}}}
+"""
+    release = 'ID=debian\nVERSION_ID="13"\nNAME="debian"\n'
+    version = installed.upstream.spack.version
+    facts = {"version": version, "linker": "/lib64/ld.so", "libc": "2.41", "libc_prefix": "/usr"}
+    question = Solve(text, release, facts, "0" * 64)
+    return text, solving.solve(installed, question, plan, base / "solve", base / "solve.log", print).text
+
+
+def _inside(job: SourceJob, *argv: str) -> str:
+    return run(source_build.room(job).command(argv, "try what was built")).stdout.strip()
+
+
+def test_a_lock_is_built_offline_cached_unpacked_and_packed(job: SourceJob) -> None:
+    built = source_build.make(job, print)
+    assert list(built.seconds) == ["greeting@1.0"]
+    said = _inside(job, f"{PREFIX}/view/bin/greeting")
+    assert said.startswith(f"hello from {PREFIX}/software/greeting-1.0-")
+    with tarfile.open(built.tar) as tar:
+        found = {m.name: m for m in tar}
+    assert found["opt/sovstack/greetings/view/bin/greeting"].issym()
+    assert found["opt/sovstack/greetings/modules/Core/greetings.lua"].isreg()
+    assert {(m.uid, m.gid, m.mtime) for m in found.values()} == {(0, 0, EPOCH)}
+    assert not [name for name in found if ".spack-db" in name or "install_environment" in name]
+    assert source_build.make(job, print) == built  # nothing is done twice
+
+
+def test_a_fresh_tree_is_filled_from_the_cache_alone_wherever_it_is(job: SourceJob, tmp_path: Path) -> None:
+    source_build.make(job, print)
+    away = f"/srv/{'far/' * 8}away"
+    other = dataclasses.replace(job, prefix=away, mirror=tmp_path)  # an empty mirror: nothing can be compiled
+    source_build.unpack(other, print)
+    assert _inside(other, f"{away}/view/bin/greeting").startswith(f"hello from {away}/software/greeting-1.0-")
+
+
+def test_the_network_is_not_there_and_the_root_is_not_written(job: SourceJob) -> None:
+    source_build.make_root(job, print)
+    routes = _inside(job, "cat", "/proc/net/route", "/proc/net/dev")
+    assert [line.partition(":")[0].strip() for line in routes.splitlines() if ":" in line] == ["lo"]
+    assert "Read-only" in _inside(job, "sh", "-c", "touch /usr/new 2>&1 || :")
+
+
+def test_a_source_that_is_not_there_or_not_the_right_one_is_named(job: SourceJob, tmp_path: Path) -> None:
+    bare = dataclasses.replace(job, cache=tmp_path / "cache", mirror=tmp_path / "mirror")
+    shutil.rmtree(job.folder / "tree", ignore_errors=True)
+    (tmp_path / "mirror").mkdir()
+    with pytest.raises(StackError, match=r"greeting@1\.0: the mirror does not have its source"):
+        source_build.install(bare, print)
+    for path in (job.mirror).rglob("*.tar.gz"):
+        wrong = bare.mirror / path.relative_to(job.mirror)
+        wrong.parent.mkdir(parents=True)
+        wrong.write_bytes(b"something else")
+    with pytest.raises(StackError, match="is something else"):
+        source_build.install(bare, print)
+    shutil.rmtree(bare.mirror)
+    shutil.copytree(job.mirror, bare.mirror)
+    assert list(source_build.install(bare, print)) == ["greeting@1.0"]
+
+
+def test_a_killed_build_leaves_no_process(job: SourceJob) -> None:
+    source_build.make_root(job, print)
+    mark = f"sleep-{os.getpid()}"
+    argv = source_build.room(job).command(("sh", "-c", f"sleep 300; : {mark}"), "wait").argv
+    code = "import sys; from stack.artifact import Command; from stack.host.run import run"
+    code += "; run(Command(tuple(sys.argv[1:]), 'wait'))"
+    child = subprocess.Popen([sys.executable, "-c", code, *argv])
+    _until(lambda: len(_running(mark)) > 1)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    _until(lambda: not _running(mark))
+
+
+def _until(true: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if true():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not happen within ten seconds")
+
+
+def _running(mark: str) -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = path.read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if mark in text and path.parent.name != str(os.getpid()):
+            found.append(text)
+    return found
+
+
+def test_a_tar_keeps_links_and_says_nothing_of_who_made_it(tmp_path: Path) -> None:
+    folder = tmp_path / "tree"
+    (folder / "software/a/.spack").mkdir(parents=True)
+    (folder / "software/a/.spack/spec.json").write_text("{}")
+    (folder / "software/a/.spack/install_environment.json").write_text("{}")
+    (folder / "software/a/tool").write_text("t")
+    (folder / "software/a/tool").chmod(0o700)
+    (folder / "software/a/same").hardlink_to(folder / "software/a/tool")
+    (folder / "software/a/link").symlink_to("tool")
+    for name in ("one.tar", "two.tar"):
+        source_build.pack(folder, "/opt/x", EPOCH, tmp_path / name)
+        (folder / "software/a/tool").touch()
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+    with tarfile.open(tmp_path / "one.tar") as tar:
+        rows = {m.name: (m.type, oct(m.mode), m.linkname, m.size) for m in tar}
+    assert rows == {
+        "opt": (tarfile.DIRTYPE, "0o755", "", 0),
+        "opt/x": (tarfile.DIRTYPE, "0o755", "", 0),
+        "opt/x/software": (tarfile.DIRTYPE, "0o755", "", 0),
+        "opt/x/software/a": (tarfile.DIRTYPE, "0o755", "", 0),
+        "opt/x/software/a/.spack": (tarfile.DIRTYPE, "0o755", "", 0),
+        "opt/x/software/a/.spack/spec.json": (tarfile.REGTYPE, "0o644", "", 2),
+        "opt/x/software/a/link": (tarfile.SYMTYPE, "0o777", "tool", 0),
+        "opt/x/software/a/same": (tarfile.REGTYPE, "0o755", "", 1),
+        "opt/x/software/a/tool": (tarfile.REGTYPE, "0o755", "", 1),
+    }
