@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,9 @@ from stack.check import check_recipe
 from stack.document import parse
 from stack.errors import ExitCode, Faults, StackError
 from stack.graph import Edge, Graph, Node, Value
+from stack.host import spack
 from stack.host.library import Library
+from stack.host.run import run
 from stack.plan import Plan
 from stack.profile import Accelerators, Partition, Wish
 from tests.conftest import FACTS, RECORDED
@@ -244,3 +248,28 @@ def test_a_senseless_assertion_is_a_fault_of_the_recipe(catalogue: Catalogue, as
     check_recipe(document, catalogue, faults)
     assert [f.what for f in faults.found if said in f.what], faults.found
     assert all(f.where and f.where.line == 2 for f in faults.found)
+
+
+_LOOK = """
+import json, spack.repo
+def told(repository):
+    made = spack.repo.PATH.get_repo(repository).get_pkg_class("py-torch")
+    wanted = sorted((str(when), str(d.spec)) for when, found in made.dependencies.items() for d in found.values())
+    return wanted, len(made.versions), len(made.patches), sorted(str(when) for when in made.conflicts)
+print(json.dumps([told("sovstack"), told("builtin")]))
+"""
+
+
+def test_the_overlay_takes_mkl_from_pytorch_and_nothing_else(catalogue: Catalogue, tmp_path: Path) -> None:
+    installed = spack.find(catalogue.upstream)
+    if installed is None:
+        pytest.skip("Spack is not installed; run `sovstack bootstrap`, then `make test`")
+    scope = spack.scope(installed, tmp_path)
+    (tmp_path / "look.py").write_text(_LOOK, encoding="utf-8")
+    command = installed.command(("python", str(tmp_path / "look.py")), "look at a package", tmp_path, scope=scope)
+    ours, upstreams = json.loads(run(command).stdout.splitlines()[-1])
+    gone = [wanted for wanted in upstreams[0] if wanted not in ours[0]]
+    assert gone and all(spec.partition("@")[0] == "mkl" for _when, spec in gone)
+    assert [wanted for wanted in ours[0] if wanted not in upstreams[0]] == []
+    assert ours[1:3] == upstreams[1:3]
+    assert set(ours[3]) - set(upstreams[3]) == {"target=riscv64:"}

@@ -259,7 +259,7 @@ def _members(folder: Path) -> Iterator[Path]:
 def _plain(info: tarfile.TarInfo, epoch: int) -> tarfile.TarInfo:
     """No owner, no time, no number of the file system; a second name of a file is a file of its own."""
     if info.islnk():
-        info.type = tarfile.REGTYPE
+        info.type, info.linkname = tarfile.REGTYPE, ""
     executable = info.isdir() or info.mode & 0o100
     info.mode = 0o777 if info.issym() else 0o755 if executable else 0o644
     info.uid = info.gid = 0

@@ -169,7 +169,8 @@ def test_the_network_is_not_there_and_the_root_is_not_written(job: SourceJob) ->
 
 def test_a_source_that_is_not_there_or_not_the_right_one_is_named(job: SourceJob, tmp_path: Path) -> None:
     bare = dataclasses.replace(job, cache=tmp_path / "cache", mirror=tmp_path / "mirror")
-    shutil.rmtree(job.folder / "tree", ignore_errors=True)
+    for former in ("tree", "spack/sources"):
+        shutil.rmtree(job.folder / former, ignore_errors=True)
     (tmp_path / "mirror").mkdir()
     with pytest.raises(StackError, match=r"greeting@1\.0: the mirror does not have its source"):
         source_build.install(bare, print)
