@@ -22,6 +22,7 @@ from stack.options import (
 if TYPE_CHECKING:
     from stack.host.cells import Cell
     from stack.host.library import Library
+    from stack.host.software import Options
     from stack.host.workshop import Workshop
 
 
@@ -39,12 +40,15 @@ def cell_of(root: Path | None, profile: str, environment: str | None, partition:
     return cells.open_cell(library_of(root), profile, environment, partition, build)
 
 
-def workshop_of(cell: Cell, *, quiet: bool = False, dry: bool = False, wait: bool = True) -> Workshop:
+def workshop_of(
+    cell: Cell, *, quiet: bool = False, dry: bool = False, wait: bool = True, options: Options | None = None
+) -> Workshop:
     """The stages of a cell."""
     from stack.host.progress import Progress
+    from stack.host.software import Options
     from stack.host.workshop import Workshop
 
-    return Workshop(cell, Progress(quiet=quiet), dry=dry, wait=wait)
+    return Workshop(cell, Progress(quiet=quiet), dry=dry, wait=wait, options=options or Options())
 
 
 def say(value: Any, as_json: bool, text: str) -> None:

@@ -60,8 +60,13 @@ def base_files(container: Container) -> Tree:
     )
 
 
-def rootfs(lock: Lock, container: Container, tools: Tools, epoch: int, work: str, output: str) -> Command:
-    """Make the root file system's tar out of `work`/repo (the locked packages) and `work`/overlay.tar (our files)."""
+def rootfs(
+    lock: Lock, container: Container, tools: Tools, epoch: int, work: str, output: str, *, software: bool = False
+) -> Command:
+    """Make the root file system's tar out of `work`/repo (the locked packages) and `work`/overlay.tar (our files).
+
+    `software`: what was built from source, `work`/software.tar, goes in too.
+    """
     names = ",".join(f"{p.name}={p.version}" for p in lock.os.packages if "Essential" not in p.control)
     options = [f"--dpkgopt=path-exclude={path}" for path in container.exclude]
     options += [f"--dpkgopt=path-include={path}" for path in container.include]
@@ -78,6 +83,7 @@ def rootfs(lock: Lock, container: Container, tools: Tools, epoch: int, work: str
         "--dpkgopt=force-unsafe-io",
         *options,
         f"--include={names}",
+        *(("--customize-hook=tar-in software.tar /",) if software else ()),
         "--customize-hook=tar-in overlay.tar /",
         "",
         output,

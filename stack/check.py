@@ -43,7 +43,7 @@ class Look:
 
     def keys(self, *pattern: str) -> Iterator[tuple[Path, str]]:
         """(path, key) of every entry of the mappings a pattern reaches."""
-        yield from ((path, str(path[-1])) for path, _ in self.values(*pattern, "*") if path in self.document.keys)
+        yield from ((path, str(path[-1])) for path, _ in self.values(*pattern, "*") if isinstance(path[-1], str))
 
     def add(self, what: str, path: Path, remedy: str = "", *, key: bool = False) -> None:
         """Note a fault, unless one already stands at that place."""

@@ -6,6 +6,7 @@ Document -> Profile + Environment -> Target -> Plan -> Tree -> Lock -> Command..
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -94,14 +95,32 @@ def build(
     as_json: JsonOption = False,
     dry_run: DryOption = False,
     locked: LockedOption = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Fetch nothing and run everything without a network; the lock as it is.")
+    ] = False,
+    mirror: Annotated[
+        Path | None, typer.Option("--mirror", help="Spack source mirror; <build>/mirror by default.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--build-cache", help="Spack build cache, read and written; your own by default.")
+    ] = None,
+    prefix: Annotated[
+        str | None, typer.Option("--prefix", help="Where what is built is to stand; in the image by default.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", min=1, help="Processes at once; the cores by default.")
+    ] = None,
     quiet: QuietOption = False,
     no_wait: NoWaitOption = False,
 ) -> None:
-    """Build the image of a cell from its lock."""
+    """Build the image of a cell from its lock, and first what Spack builds from source."""
+    from stack.host.software import Options
+
     cell = cell_of(root, profile, environment, partition, build_dir)
-    with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait) as shop:
+    options = Options(offline=offline, mirror=mirror, cache=cache, prefix=prefix, jobs=jobs)
+    with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait, options=options) as shop:
         shop.tools()
-        made, _changes = shop.locked(strict=locked)
+        made, _changes = shop.locked(strict=locked or offline)
         image = shop.built(made)
     if image is not None:
         data = {"image": str(image.path), "sha256": image.sha256, "squashfs": image.squashfs, "size": image.size}

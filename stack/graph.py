@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, StringConstraints, ValidationError
+from pydantic import AfterValidator, StringConstraints, ValidationError, model_validator
 
 from stack.errors import Fault, Position, StackError, bad_input
 from stack.words import Digest, Means, Model, no_control
@@ -73,6 +73,14 @@ class Graph(Model):
     roots: tuple[Root, ...]
     nodes: tuple[Node, ...]
 
+    @model_validator(mode="after")
+    def _whole(self) -> Graph:
+        """Whoever follows an edge finds a node."""
+        found = [*_missing(self.roots, self.nodes)]
+        if found or len({n.hash for n in self.nodes}) < len(self.nodes):
+            raise ValueError(f"there is no node {found[0]}, which is referred to" if found else "a node stands twice")
+        return self
+
     def by_hash(self) -> Mapping[str, Node]:
         """Hash -> node."""
         return {n.hash: n for n in self.nodes}
@@ -117,12 +125,15 @@ def read(text: str, name: str) -> tuple[tuple[Root, ...], tuple[Node, ...], str]
         commit = str(data.get("spack", {}).get("commit", ""))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise bad_input(f"a damaged Spack lock: {_told(error)}", where, "lock again") from None
-    known = {n.hash for n in nodes}
-    wanted = {e.hash for n in nodes for e in n.dependencies} | {r.hash for r in roots}
-    missing = sorted(wanted - known)
+    missing = _missing(roots, nodes)
     if missing:
         raise StackError(Fault(f"the Spack lock has no node {h}, which it refers to", where) for h in missing[:5])
     return tuple(sorted(roots, key=lambda r: r.spec)), tuple(sorted(nodes, key=lambda n: (n.name, n.hash))), commit
+
+
+def _missing(roots: Iterable[Root], nodes: Iterable[Node]) -> list[str]:
+    known, wanted = {n.hash for n in nodes}, {r.hash for r in roots}
+    return sorted((wanted | {e.hash for n in nodes for e in n.dependencies}) - known)
 
 
 def _roots(found: Any) -> Iterable[Mapping[str, str]]:

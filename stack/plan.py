@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from stack.catalogue import Catalogue, Container, Recipe, Vendor
@@ -61,7 +61,7 @@ def make(profile: Profile, environment: Environment, target: Target, catalogue: 
     setting = Setting(profile, target, _filled(wanted, catalogue, faults))
     offers = ((name, _choose(catalogue.recipes[name], environment, setting, catalogue, faults)) for name in wanted)
     choices = tuple(replace(c, why=f"{wanted[name]}; {c.why}") for name, c in offers if c)
-    _needs(choices, catalogue, faults)
+    _needs(choices, {*wanted, *setting.filled}, catalogue, faults)
     faults.raise_if_any()
     return Plan(
         environment,
@@ -150,8 +150,8 @@ def _too_far(version: str, wants: Iterable[str]) -> str:
     return f"has {version}, not {missed[0]}" if missed else ""
 
 
-def _needs(choices: Sequence[Choice], catalogue: Catalogue, faults: Faults) -> None:
-    names = {c.component for c in choices} | {c.role for c in choices if c.role}
+def _needs(choices: Sequence[Choice], names: Set[str], catalogue: Catalogue, faults: Faults) -> None:
+    """`names`: what is wanted, also what nobody can supply: that was said already."""
     for choice in choices:
         for need in catalogue.recipes[choice.component].needs:
             if need not in names:

@@ -26,7 +26,7 @@ from stack.options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from stack.host.together import Outcome
+    from stack.host.together import Outcome, Refused
 
 
 def bootstrap(
@@ -99,12 +99,13 @@ def lock(
     if profile is None and not every:
         raise bad_input("name a profile, or say --all", remedy="sovstack lock PROFILE [ENVIRONMENT]")
     library = library_of(root)
+    refused: tuple[Refused, ...] = ()
     if every:
-        wanted = together.every(library, profile, environment, build_dir)
+        wanted, refused = together.every(library, profile, environment, build_dir)
     else:
         wanted = (cell_of(root, str(profile), environment, partition, build_dir),)
     if check_only:
-        _told(together.check_all(wanted), as_json, single=not every)
+        _told(together.check_all(wanted), refused, as_json, single=not every)
     elif dry_run:
         for cell in wanted:
             workshop_of(cell, dry=True).locked(strict=False)
@@ -113,7 +114,7 @@ def lock(
         done = together.lock_all(wanted, workers, upgrade=upgrade, quiet=quiet, wait=not no_wait, lenient=lenient)
         if release:
             together.release(done)
-        _told(done, as_json, single=not every)
+        _told(done, refused, as_json, single=not every)
 
 
 def mirror(
@@ -152,16 +153,25 @@ def mirror(
         raise typer.Exit(ExitCode.CHECK_FAILED)
 
 
-def _told(done: Sequence[Outcome], as_json: bool, *, single: bool) -> None:
-    """The answer for every cell, then the errors; the exit code is that of the first that failed."""
-    rows = [_row(outcome) for outcome in done]
-    lines = [line for outcome in done for line in _lines(outcome)]
+def _told(done: Sequence[Outcome], refused: Sequence[Refused], as_json: bool, *, single: bool) -> None:
+    """The answer for every cell, then the errors, each once; the exit code is that of the first that failed."""
+    rows = [*map(_row, done), *map(_refused_row, refused)]
+    lines = [*(line for outcome in done for line in _lines(outcome)), *(line for r in refused for line in _refusal(r))]
     say(rows[0] if single and rows else rows, as_json, "\n".join(lines))
-    failed = [outcome for outcome in done if outcome.error]
-    if failed and failed[0].error:
-        raise StackError([f for o in failed for f in o.faults], failed[0].error.exit_code)
+    failed = [*(o.error for o in done if o.error), *(r.error for r in refused if r.state == "failed")]
+    if failed:
+        raise StackError(dict.fromkeys(f for error in failed for f in error.faults), failed[0].exit_code)
     if any(outcome.state == "stale" for outcome in done):
         raise typer.Exit(ExitCode.CHECK_FAILED)
+
+
+def _refused_row(refused: Refused) -> dict[str, Any]:
+    return {"cell": refused.name, "state": refused.state, "faults": [str(f) for f in refused.error.faults]}
+
+
+def _refusal(refused: Refused) -> list[str]:
+    reasons = refused.error.faults if refused.state == "left out" else ()
+    return [f"{refused.name}: {refused.state}", *(f"  {fault}" for fault in reasons)]
 
 
 def _row(outcome: Outcome) -> dict[str, Any]:
@@ -169,8 +179,9 @@ def _row(outcome: Outcome) -> dict[str, Any]:
     data: dict[str, Any] = {"cell": cell.plan.cell, "state": outcome.state, "faults": [str(f) for f in outcome.faults]}
     if made:
         nodes, packages = len(made.spack.nodes) if made.spack else 0, len(made.os.packages)
-        data |= {"lock": str(cell.lock_path), "digest": made.digest, "packages": packages, "nodes": nodes,
-                 "changes": [str(c) for c in outcome.changes]}  # fmt: skip
+        data |= {"lock": str(cell.lock_path), "digest": outcome.digest, "packages": packages, "nodes": nodes,
+                 "changes": [str(c) for c in outcome.changes],
+                 "notes": list(outcome.notes)}  # fmt: skip
     return data
 
 
@@ -180,5 +191,5 @@ def _lines(outcome: Outcome) -> list[str]:
     made, path = outcome.lock, outcome.cell.lock_path
     nodes = f", {len(made.spack.nodes)} Spack packages" if made.spack else ""
     hashes = " (hash-unverified)" if made.spack and made.spack.hashes == "unverified" else ""
-    head = f"{path}: {outcome.state}, {len(made.os.packages)} OS packages{nodes}{hashes}, {made.digest[:12]}"
-    return [*map(str, outcome.changes), head]
+    head = f"{path}: {outcome.state}, {len(made.os.packages)} OS packages{nodes}{hashes}, {outcome.digest[:12]}"
+    return [*map(str, outcome.changes), *(f"note: {note}" for note in outcome.notes), head]

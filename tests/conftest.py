@@ -13,7 +13,9 @@ from stack import target as targets
 from stack.catalogue import Catalogue
 from stack.host import apptainer as host_apptainer
 from stack.host import doctor
+from stack.host import spack as host_spack
 from stack.host.library import Library, shipped
+from stack.host.spack import Spack
 from stack.plan import Plan
 from stack.target import HostFacts
 from tests.command import sovstack
@@ -53,6 +55,18 @@ def apptainer(able: None) -> str:
     """Apptainer of this machine, installed into the user's own folder when there is none."""
     os.environ.update(host_apptainer.environment())
     return str(host_apptainer.find() or host_apptainer.install(print))
+
+
+@pytest.fixture(scope="session")
+def spack(catalogue: Catalogue) -> Spack:
+    """Spack as `sovstack bootstrap` puts it there, or installed now from where the environment says that it is."""
+    pinned = catalogue.upstream
+    found = host_spack.find(pinned)
+    if found is None and os.environ.get("SOVSTACK_SPACK_GIT") and os.environ.get("SOVSTACK_PACKAGES_GIT"):
+        found = host_spack.install(pinned, host_spack.origins(pinned, {}, {}), print)
+    if found is None:
+        pytest.skip("Spack is not installed: `sovstack bootstrap --spack-git URL --packages-git URL`, then `make test`")
+    return found
 
 
 @pytest.fixture(scope="session")

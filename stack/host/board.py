@@ -86,7 +86,7 @@ class Board:
 
     def _end(self, row: Row) -> None:
         took = time.monotonic() - row.started
-        if self._console is not None:
+        if self._console is not None and not self.quiet:
             self._console.print(_mark(row, took), highlight=False)
             return
         text = f"[{self._ended}/{self._total}] {row.name} {row.state} in {quantity.duration(took)}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from stack import plan as planning
 from stack import target as targets
 from stack.catalogue import Catalogue
 from stack.check import check_environment, check_profile
+from stack.document import Document
 from stack.errors import Faults
 from stack.host import detect, doctor, solving, spack
 from stack.host.library import Library, absolute
@@ -30,6 +31,7 @@ class Cell:
     build_dir: Path
     notices: tuple[str, ...]
     roots: tuple[Path, ...] = ()
+    texts: Mapping[str, Document] = field(default_factory=dict)  # profile and environment as they were written
 
     @property
     def folder(self) -> Path:
@@ -74,7 +76,8 @@ def open_cell(library: Library, profile: str, environment: str | None, partition
     if plan.built:
         documents["overlay"] = solving.marks(spack.overlays(library.roots))
     notices = _notices(plan, catalogue, facts)
-    return Cell(plan, catalogue, facts, documents, absolute(build_dir), notices, library.roots)
+    texts = {"profile": profile_document, "environment": environment_document}
+    return Cell(plan, catalogue, facts, documents, absolute(build_dir), notices, library.roots, texts)
 
 
 def examine(library: Library, profile: str, build_dir: Path) -> tuple[list[dict[str, str]], str, bool]:

@@ -53,13 +53,14 @@ class Job:
     name: str
     fetch: Callable[[], Mapping[str, Path]]  # SHA-256 -> path of every locked package file
     wheels: Callable[[Path], None] | None = None  # unpacks the locked wheels into a folder
+    software: Path | None = None  # tar of what was built from source, with paths from /
+    software_sha256: str = ""
 
     @property
     def key(self) -> str:
         """Digest of everything that decides the image's bytes."""
-        return build.key(
-            self.lock, self.container, digest([self.overlay.digest, self.definition, self.inspection]), self.epoch
-        )
+        ours = [self.overlay.digest, self.definition, self.inspection, *filter(None, (self.software_sha256,))]
+        return build.key(self.lock, self.container, digest(ours), self.epoch)
 
     @property
     def sif(self) -> Path:
@@ -107,7 +108,7 @@ def commands(job: Job) -> tuple[Command, ...]:
     work = job.folder / "work"
     tar, squash = job.folder / TAR, job.folder / SQUASH
     return (
-        build.rootfs(job.lock, job.container, job.tools, job.epoch, str(work), str(tar)),
+        _rootfs(job, work, tar),
         build.squashfs(job.container, job.tools, job.epoch, str(tar), str(squash)),
         *build.sif(job.lock, job.tools, job.parts, str(job.sif)),
     )
@@ -128,10 +129,17 @@ def make_rootfs(job: Job, sink: Sink) -> bool:
     files.write_text(repo / "Packages", build.packages_index(job.lock.os.packages))
     (work / "tmp").mkdir()
     write_tar(work / "overlay.tar", build.base_files(job.container) | job.overlay, job.epoch, _unpacked(job, work))
+    if job.software:
+        (work / "software.tar").symlink_to(job.software.resolve())
     with files.beside(tar) as partial:
-        run(build.rootfs(job.lock, job.container, job.tools, job.epoch, str(work), str(partial)), sink, log=job.log)
+        run(_rootfs(job, work, partial), sink, log=job.log)
     _mark(tar, job.key)
     return True
+
+
+def _rootfs(job: Job, work: Path, output: Path) -> Command:
+    software = job.software is not None
+    return build.rootfs(job.lock, job.container, job.tools, job.epoch, str(work), str(output), software=software)
 
 
 def _unpacked(job: Job, work: Path) -> Path | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stack import lock as locks
-from stack.artifact import canonical_json
+from stack.artifact import canonical_json, digest
 from stack.errors import StackError, bad_input
 from stack.host import files, solving
 from stack.host.cells import Cell
@@ -42,10 +42,22 @@ def inputs(cell: Cell) -> dict[str, str]:
 
 def stale(cell: Cell) -> tuple[str, ...]:
     """What changed since the lock was made; empty when it is current. Fetches nothing."""
-    lock = read(cell)
-    if lock is None:
-        return (f"{cell.lock_path} does not exist",)
-    return _stale(cell, lock, next(iter(places(cell))))
+    reasons: tuple[str, ...] = ()
+    for path in places(cell):
+        lock = locks.parse(files.read_text(path, MAX_LOCK_BYTES), str(path))
+        found = _stale(cell, lock, path) or _parted(lock, path)
+        if not found:
+            return ()
+        reasons = reasons or found
+    return reasons or (f"{cell.lock_path} does not exist",)
+
+
+def _parted(lock: Lock, path: Path) -> tuple[str, ...]:
+    """A lock with Spack's part is of use beside that very `spack.lock` alone."""
+    beside = path.with_name(SPACK_LOCK)
+    if lock.spack is None or solving.whole(beside, lock.spack):
+        return ()
+    return (f"{beside} is not the one that {path.name} was made with",)
 
 
 def _stale(cell: Cell, lock: Lock, path: Path) -> tuple[str, ...]:
@@ -71,8 +83,19 @@ def strict(cell: Cell) -> Lock:
 
 def reusable(cell: Cell, mark: str) -> Lock | None:
     """The lock of an earlier run that had the same fingerprint."""
-    state, lock = files.read_record(cell.folder / "lock.state.json"), readable(cell.lock_path)
-    return lock if lock and state == {"fingerprint": mark, "lock": lock.digest} else None
+    state, lock = files.read_record(_state(cell)), readable(cell.lock_path)
+    known = lock and state == {"fingerprint": mark, "lock": lock.digest}
+    return lock if lock and known and not _parted(lock, cell.lock_path) else None
+
+
+def digest_of(cell: Cell, lock: Lock) -> str:
+    """The digest of the cell's lock: the file's, where that is as we wrote it, since writing it again takes longer."""
+    found, state = digest(files.read_text(cell.lock_path, MAX_LOCK_BYTES)), files.read_record(_state(cell))
+    return found if isinstance(state, dict) and state.get("lock") == found else lock.digest
+
+
+def _state(cell: Cell) -> Path:
+    return cell.folder / "lock.state.json"
 
 
 def former(cell: Cell) -> Lock | None:
@@ -104,10 +127,8 @@ def current(cell: Cell) -> Iterator[tuple[Path, Lock]]:
     """Locks of the cell that are current and whole, and where they are."""
     for path in places(cell):
         lock = readable(path)
-        if lock and not _stale(cell, lock, path):
-            beside = path.with_name(SPACK_LOCK)
-            if lock.spack is None or solving.whole(beside, lock.spack):
-                yield path, lock
+        if lock and not _stale(cell, lock, path) and not _parted(lock, path):
+            yield path, lock
 
 
 def keep(cell: Cell, lock: Lock, mark: str, answer: Solved | None = None) -> None:
@@ -115,4 +136,4 @@ def keep(cell: Cell, lock: Lock, mark: str, answer: Solved | None = None) -> Non
     if answer:
         files.write_text(cell.folder / SPACK_LOCK, answer.text)
     files.write_text(cell.lock_path, lock.text())
-    files.write_text(cell.folder / "lock.state.json", canonical_json({"fingerprint": mark, "lock": lock.digest}))
+    files.write_text(_state(cell), canonical_json({"fingerprint": mark, "lock": lock.digest}))

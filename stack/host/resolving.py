@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stack import closure
+from stack import assertions, closure
 from stack import lock as locks
 from stack.artifact import Command, digest
 from stack.errors import StackError, host_lacks
@@ -100,7 +100,9 @@ def solve(cell: Cell, lock: Lock, sink: Sink) -> tuple[Lock, Solved]:
     }
     answer = solving.reusable(asked, earlier)
     if answer is None:
-        answer = solving.solve(installed(cell, sink), asked, cell.plan, cell.folder / "solve", solve_log(cell), sink)
+        answer = solving.solve(
+            installed(cell, sink), asked, cell.plan, cell.folder / "solve", solve_log(cell), sink, cell.texts
+        )
     return locks.solved(lock, cell.plan, answer.graph), answer
 
 
@@ -199,16 +201,22 @@ def relock(cell: Cell, markets: Markets, sink: Sink) -> Relocked:
         made = resolve(cell, market, sink)
     if cell.plan.built:
         made, answer = solve(cell, made, sink)
+        assertions.check(cell.plan, answer.graph)
     locking.keep(cell, made, mark, answer)
     return Relocked(made, locks.difference(earlier, made) if earlier else ())
 
 
 def fetch(cell: Cell, lock: Lock, sink: Sink) -> Mapping[str, Path]:
     """SHA-256 -> path of every locked package file: cached ones as they are, the others from the mirror."""
-    private, store = open_apt(cell, sink, lock.os.suites), cache() / "archives" / "sha256"
-    if not all(packages.place(store, p.sha256).is_file() for p in lock.os.packages):
+    return fetch_files(cell, lock.os, sink)
+
+
+def fetch_files(cell: Cell, wanted: OsLock, sink: Sink) -> Mapping[str, Path]:
+    """SHA-256 -> path of every package file; raises with all that the mirror lacks."""
+    private, store = open_apt(cell, sink, wanted.suites), cache() / "archives" / "sha256"
+    if not all(packages.place(store, p.sha256).is_file() for p in wanted.packages):
         private.update(sink)
-    return private.download_files(lock.os.packages, cache(), sink)
+    return private.download_files(wanted.packages, cache(), sink)
 
 
 def cache() -> Path:

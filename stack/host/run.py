@@ -18,6 +18,7 @@ from stack.errors import ExitCode, Fault, StackError, host_lacks
 
 Sink = Callable[[str], None]
 TAIL_LINES = 40
+FULL = "No space left on device"
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,10 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
         out = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
         if out:
             out.write(f"$ {command}\n")
-        child = _start(command, stdin)
-        with _GUARD:
+        with _GUARD:  # a child that `end_all` does not see yet would outlive it
+            if _STOPPED.is_set():
+                raise KeyboardInterrupt
+            child = _start(command, stdin)
             _LIVE.add(child)
         try:
             for line in stack.enter_context(_output(child)):
@@ -93,14 +96,21 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec no lock of another thread may be wanted
 _LIVE: set[subprocess.Popen[str]] = set()
 _GUARD = threading.Lock()
+_STOPPED = threading.Event()
 
 
 def end_all() -> None:
-    """End every process that is running, whichever thread waits for it."""
+    """End every process that is running, whichever thread waits for it; none is started until `go_on`."""
     with _GUARD:
+        _STOPPED.set()
         running = tuple(_LIVE)
     for child in running:
         _end(child)
+
+
+def go_on() -> None:
+    """Let processes be started again, once the threads that were to stop have ended."""
+    _STOPPED.clear()
 
 
 def _die_with_parent() -> None:
@@ -110,7 +120,7 @@ def _die_with_parent() -> None:
 
 def failed(command: Command, result: Result, log: Path | None = None) -> StackError:
     """The error for a command that did not succeed."""
-    if "No space left on device" in result.tail:
+    if FULL in result.tail:
         return host_lacks(f"could not {command.purpose}: the disk is full", "free some space and run the same again")
     last = "\n".join("    " + line for line in result.tail.splitlines()[-12:])
     what = f"could not {command.purpose}: {Path(command.argv[0]).name} ended with status {result.returncode}\n{last}"

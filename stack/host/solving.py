@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stack import graph
 from stack.artifact import Command, canonical_json, digest
+from stack.document import Document
 from stack.errors import StackError, bad_input
 from stack.graph import Graph
 from stack.host import files, spack
@@ -19,6 +20,9 @@ from stack.render.spack import Solve
 from stack.solver import explain
 
 MAX_BYTES = 64 << 20  # of a `spack.lock`; the largest seen has 0.4 MB
+
+
+Texts = Mapping[str, Document]  # profile and environment as they were written
 
 
 @dataclass(frozen=True)
@@ -42,19 +46,23 @@ def commands(installed: Spack, folder: Path) -> tuple[Command, ...]:
     return (made,)
 
 
-def solve(installed: Spack, question: Solve, plan: Plan, folder: Path, log: Path, sink: Sink) -> Solved:
+def solve(
+    installed: Spack, question: Solve, plan: Plan, folder: Path, log: Path, sink: Sink, texts: Texts | None = None
+) -> Solved:
     """Ask the solver. `folder` is made for it and taken away again; everything it printed stays in `log`."""
     index = spack.ready(installed, sink)
     with files.disk_errors(folder):
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(index, folder / "misc")
     try:
-        return _solve(installed, question, plan, folder, log, sink)
+        return _solve(installed, question, plan, folder, log, sink, texts)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _solve(installed: Spack, question: Solve, plan: Plan, folder: Path, log: Path, sink: Sink) -> Solved:
+def _solve(
+    installed: Spack, question: Solve, plan: Plan, folder: Path, log: Path, sink: Sink, texts: Texts | None
+) -> Solved:
     spack.scope(installed, folder)
     files.write_text(folder / "env/spack.yaml", question.environment)
     files.write_text(folder / "release/os-release", question.release)
@@ -64,7 +72,7 @@ def _solve(installed: Spack, question: Solve, plan: Plan, folder: Path, log: Pat
     for command in commands(installed, folder):
         result = run(command, check=False, log=log)
         if result.returncode:
-            raise explain(result.stdout, plan, str(log))
+            raise explain(result.stdout, plan, str(log), texts)
     text = files.read_text(folder / "env/spack.lock", MAX_BYTES)
     return Solved(text, kept(text, installed, question, plan))
 

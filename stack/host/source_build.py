@@ -84,9 +84,9 @@ class Built:
 
 def make(job: SourceJob, sink: Sink) -> Built:
     """Build, fill the build cache, unpack from it and pack for the image. Call while holding the folder's lock."""
-    finished = _record(job)
-    if finished:
-        return finished
+    standing = finished(job)
+    if standing:
+        return standing
     seconds = install(job, sink)
     push(job, sink)
     place = unpack(job, sink)
@@ -99,7 +99,8 @@ def make(job: SourceJob, sink: Sink) -> Built:
     return built
 
 
-def _record(job: SourceJob) -> Built | None:
+def finished(job: SourceJob) -> Built | None:
+    """What an earlier run built of the same inputs, when it is whole."""
     tar, note = job.folder / "software.tar", files.read_record(job.folder / "software.json")
     if not isinstance(note, dict) or note.get("key") != job.key or not tar.is_file():
         return None

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.artifact import Command, canonical_json, digest
+from stack.artifact import Command, digest
 from stack.catalogue import Repository, Upstream
 from stack.errors import StackError, bad_input, host_lacks
 from stack.host import files
 from stack.host.library import PACKAGE, shipped
-from stack.host.run import Sink, run
+from stack.host.run import FULL, Sink, failed, run
 
 OVERLAY = "recipes/spack_repo"  # our own packages: only what upstream lacks
 SCRIPTS = PACKAGE / "inside_spack"
 _GIT = {"spack": "SOVSTACK_SPACK_GIT", "packages": "SOVSTACK_PACKAGES_GIT"}
+# A shell where somebody works with Spack has its settings in variables, of which Spack asks only whether they exist.
+_SETTINGS = re.compile("SPACK_|ARCHSPEC_|PYTHON")
+# In a hook of git these are set, and git would work on that repository; see `git rev-parse --local-env-vars`.
+_REPOSITORY = re.compile(
+    "GIT_(DIR|WORK_TREE|IMPLICIT_WORK_TREE|COMMON_DIR|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|PREFIX"
+    "|NAMESPACE|GRAFT_FILE|SHALLOW_FILE|NO_REPLACE_OBJECTS|REPLACE_REF_BASE|TEMPLATE_DIR)"
+)
 
 
 @dataclass(frozen=True)
@@ -67,12 +76,19 @@ class Spack:
     ) -> Command:  # fmt: skip
         """A call of Spack. `scope`: folder of its settings (see `scope`); `env`: the environment's folder."""
         active = ("-e", str(env)) if env else ("-E",)
+        settings = self.environment(folder, release)
         argv = (str(self.program), "--color", "never", "-C", str(scope), *active, *arguments)
-        return Command(argv, purpose, cwd=str(folder), env=self.environment(folder, release))
+        return Command((*_without(_SETTINGS, settings), *argv), purpose, cwd=str(folder), env=settings)
 
     def script(self, name: str) -> str:
         """Path of one of our scripts for `spack python`."""
         return str(SCRIPTS / f"{name}.py")
+
+
+def _without(pattern: re.Pattern[str], ours: Container[str] = ()) -> tuple[str, ...]:
+    """Beginning of a command that does not get the caller's variables of these names, our own excepted."""
+    found = sorted(name for name in os.environ if pattern.match(name) and name not in ours)
+    return ("env", *(word for name in found for word in ("-u", name))) if found else ()
 
 
 def scope(spack: Spack, folder: Path, **more: Mapping[str, object]) -> Path:
@@ -91,7 +107,7 @@ def scope(spack: Spack, folder: Path, **more: Mapping[str, object]) -> Path:
     }
     made = folder / "scope"
     for name, content in sections.items():
-        files.write_text(made / f"{name}.yaml", canonical_json({name: content}))
+        files.write_text(made / f"{name}.yaml", json.dumps({name: content}, indent=2) + "\n")  # repos: order counts
     for needed in ("tmp", "cache", "config"):
         (folder / needed).mkdir(parents=True, exist_ok=True)
     return made
@@ -141,7 +157,12 @@ def find(upstream: Upstream, roots: tuple[Path, ...] | None = None) -> Spack | N
 def origins(upstream: Upstream, mirrors: Mapping[str, str], chosen: Mapping[str, str | None]) -> dict[str, str]:
     """Where each repository is fetched from: the command line's word, the environment's, the profile's, upstream."""
     usual = {"spack": upstream.spack.git, "packages": upstream.packages.git}
-    return {n: chosen.get(n) or os.environ.get(_GIT[n]) or mirrors.get(n) or url for n, url in usual.items()}
+    return {n: _place(chosen.get(n) or os.environ.get(_GIT[n]) or mirrors.get(n) or u) for n, u in usual.items()}
+
+
+def _place(url: str) -> str:
+    """git runs in another folder than ours: a path is made whole."""
+    return os.path.abspath(url) if os.path.isdir(url) else url  # noqa: PTH100, PTH112 - links stay as the user wrote them
 
 
 def install(upstream: Upstream, urls: Mapping[str, str], sink: Sink, roots: tuple[Path, ...] | None = None) -> Spack:
@@ -170,10 +191,13 @@ def commands(upstream: Upstream, urls: Mapping[str, str]) -> tuple[Command, ...]
 
 def _git(folder: Path, repository: Repository, url: str) -> tuple[Command, ...]:
     """Only the one commit: the whole history is twenty times as large."""
-    env = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "LC_ALL": "C"}
-    git = ("git", "-C", str(folder), "-c", "advice.detachedHead=false")
+    env = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+    clean = _without(_REPOSITORY, env)
+    # Neither the user's hooks nor another end of line: the files are the commit's.
+    settings = ("-c", "advice.detachedHead=false", "-c", "core.hooksPath=/dev/null", "-c", "core.autocrlf=false")
+    git = (*clean, "git", *settings, "-C", str(folder))
     return (
-        Command(("git", "init", "--quiet", str(folder)), "make room for a repository", env=env),
+        Command((*clean, "git", "init", "--quiet", "--template=", str(folder)), "make room for a repository", env=env),
         Command((*git, "fetch", "--quiet", "--depth=1", "--no-tags", "--", url, repository.commit), "fetch", env=env),
         Command((*git, "checkout", "--quiet", "--detach", repository.commit), "check the commit out", env=env),
     )
@@ -187,8 +211,10 @@ def _checkout(folder: Path, repository: Repository, url: str, sink: Sink) -> Non
         for command in _git(partial, repository, url):
             result = run(command, sink, check=False)
             if result.returncode:
-                raise _unreachable(url, repository, result.tail)
-        head = run(Command(("git", "-C", str(partial), "rev-parse", "HEAD"), "read the commit")).stdout.strip()
+                full = FULL in result.tail
+                raise failed(command, result) if full else _unreachable(url, repository, result.tail)
+        asked = (*_without(_REPOSITORY), "git", "-C", str(partial), "rev-parse", "HEAD")
+        head = run(Command(asked, "read the commit")).stdout.strip()
         if head != repository.commit:
             raise bad_input(f"{url} gave commit {head}, and {repository.commit} was asked for")
 
@@ -201,7 +227,7 @@ def _unreachable(url: str, repository: Repository, said: str) -> StackError:
 
 def _pip(upstream: Upstream, folder: Path) -> Command:
     wanted = f"{upstream.solver.project}=={upstream.solver.version}"
-    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--progress-bar", "off")
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--no-user", "--progress-bar", "off")
     return Command((*pip, "--only-binary=:all:", "--target", str(folder), wanted), "install Spack's solver")
 
 

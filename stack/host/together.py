@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from stack import assertions
 from stack.errors import Fault, StackError
 from stack.host import cells, files, locking, resolving
 from stack.host import run as running
@@ -30,20 +31,64 @@ class Outcome:
     faults: tuple[Fault, ...] = ()
     error: StackError | None = None
 
+    @property
+    def digest(self) -> str:
+        """The lock's."""
+        return locking.digest_of(self.cell, self.lock) if self.lock else ""
 
-def every(library: Library, profile: str | None, environment: str | None, build_dir: Path) -> tuple[Cell, ...]:
-    """Cells of all profiles, partitions and environments, or of the named ones.
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the solved graph is not as it should be, and is accepted."""
+        return assertions.notes(self.cell.plan, self.lock.spack) if self.lock and self.lock.spack else ()
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What cannot even be planned: a document, or environment, profile and partition."""
+
+    name: str
+    error: StackError
+
+    @property
+    def state(self) -> str:
+        """`failed` where a document is wrong; `left out` where sound ones do not go together."""
+        return "failed" if any(fault.where for fault in self.error.faults) else "left out"
+
+
+def every(
+    library: Library, profile: str | None, environment: str | None, build_dir: Path
+) -> tuple[tuple[Cell, ...], tuple[Refused, ...]]:
+    """Cells of all profiles, partitions and environments, or of the named ones; and what stops some of them.
 
     A profile that says `host` is another cell on every machine, and takes part only when it is named.
     """
-    environments = [environment] if environment else list(library.files("environments"))
-    profiles = [profile] if profile else [n for n in library.files("profiles") if _fixed(library, n)]
-    return tuple(
-        cells.open_cell(library, name, wanted, partition, build_dir)
-        for wanted in environments
-        for name in profiles
-        for partition in library.profile(name)[1].partitions
-    )
+    refused: list[Refused] = []
+    environments = [environment] if environment else _sound(library, "environments", library.environment, refused)
+    profiles = [profile] if profile else _sound(library, "profiles", library.profile, refused)
+    found: dict[str, Cell] = {}
+    for wanted in environments:
+        for name in profiles if profile else [n for n in profiles if _fixed(library, n)]:
+            for partition in library.profile(name)[1].partitions:
+                try:
+                    cell = cells.open_cell(library, name, wanted, partition, build_dir)
+                except StackError as error:
+                    refused.append(Refused(f"{wanted}/{name}/{partition}", error))
+                else:
+                    found.setdefault(cell.plan.cell, cell)  # partitions that are alike are one cell
+    return tuple(found.values()), tuple(refused)
+
+
+def _sound(library: Library, folder: str, read: Callable[[str], object], refused: list[Refused]) -> list[str]:
+    """Names of the documents of a folder that can be read."""
+    sound = []
+    for name in library.files(folder):
+        try:
+            read(name)
+        except StackError as error:
+            refused.append(Refused(name, error))
+        else:
+            sound.append(name)
+    return sound
 
 
 def _fixed(library: Library, name: str) -> bool:
@@ -91,7 +136,7 @@ def lock_all(
     wanted: Sequence[Cell], workers: int, *, upgrade: bool, quiet: bool, wait: bool = True, lenient: bool = False
 ) -> tuple[Outcome, ...]:
     """Lock every cell; those that are current are left alone, unless `upgrade` asks the mirrors anew."""
-    found = () if upgrade else tuple(Outcome(c, "current", lock) for c in wanted if (lock := locking.adopt(c)))
+    found = () if upgrade else tuple(Outcome(c, "current", lock) for c in wanted if (lock := _adopted(c)))
     done = {o.cell.plan.cell: o for o in found}
     todo = [c for c in wanted if c.plan.cell not in done]
     if todo:
@@ -102,17 +147,29 @@ def lock_all(
     return tuple(done[c.plan.cell] for c in wanted)
 
 
+def _adopted(cell: Cell) -> Lock | None:
+    """The lock that is current; what hinders us is told by the cell's own row."""
+    try:
+        return locking.adopt(cell)
+    except StackError:
+        return None
+
+
 def _lock(
     todo: Sequence[Cell], workers: int, markets: resolving.Markets, *, quiet: bool, wait: bool
 ) -> Iterable[Outcome]:
-    with Board(len(todo), quiet=quiet) as board, ThreadPoolExecutor(workers) as pool:
-        tasks = [pool.submit(_one, cell, markets, board, wait) for cell in todo]
-        try:
-            return [task.result() for task in as_completed(tasks)]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            running.end_all()
-            raise
+    try:
+        with Board(len(todo), quiet=quiet) as board, ThreadPoolExecutor(workers) as pool:
+            tasks = [pool.submit(_one, cell, markets, board, wait) for cell in todo]
+            try:
+                return [task.result() for task in as_completed(tasks)]
+            except BaseException:
+                board.quiet = True  # what we end ourselves has not failed
+                pool.shutdown(wait=False, cancel_futures=True)
+                running.end_all()
+                raise
+    finally:
+        running.go_on()
 
 
 def _one(cell: Cell, markets: resolving.Markets, board: Board, wait: bool) -> Outcome:

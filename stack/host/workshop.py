@@ -5,13 +5,27 @@ from __future__ import annotations
 import contextlib
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stack import __version__, build, report, verify
+from stack import __version__, assertions, build, report, verify
 from stack.artifact import Command, Tree
 from stack.errors import StackError, bad_input, host_lacks
-from stack.host import apptainer, checks, clock, doctor, files, image, locking, namespace, pip, resolving, versions
+from stack.host import (
+    apptainer,
+    checks,
+    clock,
+    doctor,
+    files,
+    image,
+    locking,
+    namespace,
+    pip,
+    resolving,
+    software,
+    source_build,
+    versions,
+)
 from stack.host.cells import Cell
 from stack.host.image import Image, Job
 from stack.host.library import shown
@@ -36,8 +50,12 @@ class Written:
 class Workshop:
     """Acts on one cell while holding its lock; `dry` prints the commands instead."""
 
-    def __init__(self, cell: Cell, progress: Progress, *, dry: bool = False, wait: bool = True) -> None:
+    def __init__(
+        self, cell: Cell, progress: Progress, *, dry: bool = False, wait: bool = True,
+        options: software.Options | None = None,
+    ) -> None:  # fmt: skip
         self.cell, self.progress, self.dry, self.wait = cell, progress, dry, wait
+        self.options = options or software.Options()
         self._open = contextlib.ExitStack()
         self._lock: Lock | None = None
         self._image: Image | None = None
@@ -88,8 +106,12 @@ class Workshop:
             names["mksquashfs"],
             str(found or "apptainer"),
             apptainer.environment(),
-            namespace.candidates()[0] if self.dry else namespace.find(),
+            self._namespace(),
         )
+
+    def _namespace(self) -> tuple[str, ...]:
+        found = namespace.candidates()[0] if self.dry else namespace.find()
+        return software.without_network(found) if self.options.offline else found
 
     def _refuse_foreign(self) -> None:
         import archspec.cpu
@@ -126,6 +148,10 @@ class Workshop:
             if made.reused:
                 running.reused("neither an input nor the mirror changed")
             self._lock, self._changes = made.lock, made.changes
+
+    def _notes(self) -> tuple[str, ...]:
+        graph = self._lock.spack if self._lock else None
+        return assertions.notes(self.cell.plan, graph) if graph else ()
 
     # --- render ---
 
@@ -182,7 +208,10 @@ class Workshop:
         if lock is None:
             self.progress.note("there is no lock yet: the commands of the build depend on it")
             return None
-        job = self._job(lock, self._tools(apptainer.find()))
+        tools = self._tools(apptainer.find())
+        job = self._job(lock, tools)
+        if self.cell.plan.built:
+            job = self._with_software(job, lock, tools)
         if self.dry:
             for command in image.commands(job):
                 self._print(command)
@@ -198,6 +227,19 @@ class Workshop:
         with self.progress.stage("image"):
             self._image = image.make_sif(job, self.progress.line)
         return self._image
+
+    def _with_software(self, job: Job, lock: Lock, tools: build.Tools) -> Job:
+        """The image's job with what Spack builds in it; built now, unless it stands there whole."""
+        made = software.job(self.cell, lock, tools, self.options, self.progress)
+        evidence = Tree.of({f"{render_apptainer.EVIDENCE}/spack.lock": made.lock})
+        if self.dry:
+            for command in source_build.commands(made):
+                self._print(command)
+            return replace(job, software=made.folder / "software.tar", overlay=job.overlay | evidence)
+        if source_build.finished(made) is None and not self.options.offline:
+            software.sources(self.cell, self.options, self.progress)
+        built = software.build(made, self.progress)
+        return replace(job, software=built.tar, software_sha256=built.sha256, overlay=job.overlay | evidence)
 
     # --- checks ---
 
@@ -268,7 +310,7 @@ class Workshop:
             verdict=self._verdict,
             verdict_reused=self._reused,
             stages=tuple(self.progress.stages),
-            notices=self.cell.notices,
+            notices=(*self.cell.notices, *self._notes()),
             modules=shown(modules),
             apptainer=str(apptainer.find() or "apptainer"),
         )

@@ -106,7 +106,30 @@ def _origin(part: Part) -> str:
 
 
 def _environment(plan: Plan) -> str:
-    return template("environment.sh.j2", variables=variables(plan.container.environment))
+    return template("environment.sh.j2", variables=variables({**plan.container.environment, **_view(plan)}))
+
+
+def software_prefix(plan: Plan) -> str:
+    """Where in the image is what Spack built."""
+    return f"/{EVIDENCE}/{plan.environment.name}"
+
+
+def _view(plan: Plan) -> dict[str, str]:
+    """Variables that make a build's view usable; none where nothing is built."""
+    if not plan.built:
+        return {}
+    view = f"{software_prefix(plan)}/view"
+    libraries = f"{view}/lib:{view}/lib64"
+    found = {
+        "PATH": f"{view}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LD_LIBRARY_PATH": libraries,
+        "LIBRARY_PATH": libraries,
+        "CPATH": f"{view}/include",
+        "CMAKE_PREFIX_PATH": view,
+        "PKG_CONFIG_PATH": f"{view}/lib/pkgconfig:{view}/lib64/pkgconfig:{view}/share/pkgconfig",
+    }
+    python = plan.target.os.python
+    return {**found, **({"PYTHONPATH": f"{view}/lib/python{python}/site-packages"} if python else {})}
 
 
 def _test(plan: Plan, lock: Lock | None) -> str:

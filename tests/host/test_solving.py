@@ -1,0 +1,153 @@
+"""One solve: what is kept of an answer, which earlier one is taken, and a real one for a machine that this is not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from stack import lock as locks
+from stack.errors import StackError
+from stack.graph import Graph
+from stack.host import resolving, solving
+from stack.host import spack as host_spack
+from stack.host.cells import Cell
+from stack.host.spack import Spack
+from stack.render.spack import Solve
+from tests.command import ROOT, argv, environment, sovstack
+from tests.host.test_locking import KEPT, SITE, TEXT, keep, open_tiny, quiet
+from tests.test_up import processes_below
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> Cell:
+    return open_tiny(tmp_path)
+
+
+def question(cell: Cell) -> Solve:
+    return resolving.question(cell, resolving.resolve(cell, None, quiet))
+
+
+def recorded() -> Graph:
+    found = locks.parse(KEPT, "recorded").spack
+    assert found
+    return found
+
+
+def installed(cell: Cell) -> Spack:
+    """Spack as it would be; nothing of it is there."""
+    return Spack(cell.catalogue.upstream, Path("/nonexistent"), host_spack.overlays(cell.roots))
+
+
+def test_what_is_kept_of_an_answer(cell: Cell) -> None:
+    asked = question(cell)
+    made = solving.kept(TEXT, installed(cell), asked, cell.plan)
+    assert (made.os, made.target, made.hashes) == ("rocky8", "zen3", "unverified")
+    assert (made.key, made.file) == (asked.key, recorded().file)
+    assert made.nodes == recorded().nodes
+
+
+def test_the_answer_of_another_spack_is_refused(cell: Cell) -> None:
+    data = json.loads(TEXT)
+    data["spack"]["commit"] = "b" * 40
+    with pytest.raises(StackError, match=f"made by Spack {'b' * 40}, not by"):
+        solving.kept(json.dumps(data), installed(cell), question(cell), cell.plan)
+
+
+def test_an_earlier_answer_is_taken_for_the_same_question_alone(cell: Cell, tmp_path: Path) -> None:
+    asked, path = question(cell), tmp_path / "spack.lock"
+    path.write_text(TEXT)
+    same = recorded().model_copy(update={"key": asked.key})
+    found = solving.reusable(asked, {tmp_path / "absent": same, path: same})
+    assert found and found.text == TEXT and found.graph == same
+    assert solving.reusable(asked, {path: recorded().model_copy(update={"key": "0" * 64})}) is None
+    assert solving.reusable(asked, {path: None}) is None
+    path.write_text(TEXT.replace("zen3", "zen4"))
+    assert solving.reusable(asked, {path: same}) is None
+
+
+def test_a_solve_has_a_folder_of_its_own_for_everything(cell: Cell) -> None:
+    (command,) = solving.commands(installed(cell), cell.folder / "solve")
+    inside = str(cell.folder / "solve")
+    private = {k: v for k, v in command.env.items() if k.endswith(("_PATH", "TMPDIR", "CONFDIR"))}
+    private.pop("PYTHONPATH")
+    assert len(private) == 4 and all(v.startswith(inside) for v in private.values())
+    assert command.cwd == inside
+
+
+def lock(folder: Path, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    return sovstack("lock", "old", "tiny", "--root", SITE, "--build-dir", folder / "build", *words, **extra)
+
+
+def hostile(folder: Path) -> dict[str, str]:
+    """A home and a system whose settings ask for something else, and variables that do."""
+    for place in ("home/.spack", "etc"):
+        (folder / place).mkdir(parents=True)
+        (folder / place / "packages.yaml").write_text("packages: {bzip2: {require: [~shared]}}\n")
+        (folder / place / "concretizer.yaml").write_text("concretizer: {reuse: true}\n")
+    data = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local/share")
+    return {
+        "HOME": str(folder / "home"),
+        "XDG_DATA_HOME": data,
+        "SPACK_SYSTEM_CONFIG_PATH": str(folder / "etc"),
+        "SPACK_ENV": str(folder / "nothing"),
+        "SPACK_USER_CONFIG_PATH": str(folder / "home/.spack"),
+        "SPACK_SOLVER_RANDOMIZATION": "1",
+        "PYTHONOPTIMIZE": "1",
+    }
+
+
+def test_a_real_solve_for_another_machine_among_hostile_settings(spack: Spack, tmp_path: Path) -> None:
+    extra = hostile(tmp_path)
+    done = lock(tmp_path, **extra)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "build/tiny/old/rocky8-zen3"
+    # All that a lock promises: the bytes of another machine, where the same commits were there.
+    assert (folder / "spack.lock").read_text() == TEXT
+    assert not (folder / "solve").exists()
+    assert "(hash-unverified)" in done.stdout
+
+    nothing = {**extra, "XDG_DATA_HOME": str(tmp_path / "empty"), "PATH": "/nonexistent"}
+    again = lock(tmp_path, **nothing)  # neither Spack nor git is there any more, and nothing needs them
+    assert again.returncode == 0, again.stderr
+    assert "current" in again.stdout
+
+    (folder / "spack.lock").unlink()
+    assert lock(tmp_path, "--check", **nothing).returncode == 1
+    without = lock(tmp_path, "--quiet", **nothing)
+    assert without.returncode == 3
+    assert without.stderr.count("\n") == 1 and "git is not installed" in without.stderr
+
+
+def test_a_solve_killed_with_us_leaves_nothing_running_and_nothing_broken(spack: Spack, tmp_path: Path) -> None:
+    words = argv("lock", "old", "tiny", "--root", SITE, "--build-dir", tmp_path / "build")
+    log = tmp_path / "build/tiny/old/rocky8-zen3/solve.log"
+    with subprocess.Popen(words, cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL) as child:
+        until = time.monotonic() + 120
+        while not (log.exists() and log.stat().st_size) and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(1)
+        below = processes_below(child.pid)
+        os.kill(child.pid, signal.SIGKILL)
+    assert below, "no solve was running"
+    for pid in below:
+        until = time.monotonic() + 10
+        while alive(pid) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not alive(pid)
+    folder = tmp_path / "build/tiny/old/rocky8-zen3"
+    assert (folder / "solve").is_dir() and not (folder / "stack.lock.json").exists()
+    keep(open_tiny(tmp_path))  # as the next run would have it; that run is the test above
+    assert lock(tmp_path, "--check").returncode == 0
+
+
+def alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
