@@ -104,6 +104,7 @@ class Native(Model):
     spec: Spec | None = Field(None, description="what Spack is told it is, without the version")
     prefix: AbsolutePath = Field("/usr", description="where it is installed")
     compilers: Compilers = Field({}, description="language -> command, where the recipe's are called otherwise here")
+    development: tuple[Package, ...] = Field((), description="what building against it needs besides")
     components: tuple[Name, ...] = Field((), description="archive components needed beyond the usual")
     built_for: dict[Name, tuple[Name, ...]] = Field({}, description="role -> the only components it works with")
 
@@ -129,7 +130,7 @@ class Tool(Model):
 
     packages: tuple[Package, ...] = Field(min_length=1)
     version: Version
-    spec: Spec
+    spec: Spec | None = Field(None, description="what Spack is told it is; nothing for what Spack itself runs")
 
 
 class Release(Model):

@@ -24,8 +24,9 @@ def requested(plan: Plan) -> tuple[str, ...]:
 
 
 def tools(plan: Plan) -> tuple[str, ...]:
-    """Packages of the build tools that Spack takes from the distribution."""
-    return tuple(sorted({p for tool in plan.target.os.tools.values() for p in tool.packages}))
+    """Packages of the build root beyond the image's: build tools, and what building against a component needs."""
+    found = {p for tool in plan.target.os.tools.values() for p in tool.packages}
+    return tuple(sorted(found | {p for choice in plan.choices for p in choice.development}))
 
 
 def archive_components(plan: Plan) -> tuple[str, ...]:

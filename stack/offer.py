@@ -35,6 +35,7 @@ class Choice:
     project: str | None = None
     prefix: str = "/usr"
     compilers: Mapping[str, str] = field(default_factory=dict)
+    development: tuple[str, ...] = ()
     below: Mapping[str, str] = field(default_factory=dict)
     rejected: tuple[Rejection, ...] = ()
 
@@ -82,6 +83,7 @@ def _os(recipe: Recipe, setting: Setting) -> Choice | str:
         archive_components=native.components,
         prefix=native.prefix,
         compilers=_compilers(recipe, native.compilers),
+        development=native.development,
     )
 
 

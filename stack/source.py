@@ -91,7 +91,8 @@ def _modules(wanted: Wanted) -> dict[str, Any]:
     mpi = [n.name for n in _used_as(nodes, {"mpi"})]
     system = sorted({n.name for n in nodes if n.external} - {*mpi})
     lmod = {
-        "core_compilers": [f"{n.name}@={n.version}" for n in _used_as(nodes, {"c", "cxx", "fortran"})],
+        # Spack wants one even where nothing is compiled; no package has that name.
+        "core_compilers": [f"{n.name}@={n.version}" for n in _used_as(nodes, {"c", "cxx", "fortran"})] or ["none"],
         "hierarchy": ["mpi"],
         "hash_length": 0,
         "hide_implicits": True,

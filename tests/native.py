@@ -12,6 +12,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -31,6 +32,7 @@ _MACHINES = {"aarch64": r"\xb7", "riscv64": r"\xf3"}
 # Pointer authentication in full takes two thirds of the time of an emulated Arm.
 _CPUS = {"aarch64": "max,pauth-impdef=on"}
 _IDS = "0 0 65536\n"
+_NEWUSER = 0x10000000  # CLONE_NEWUSER; Python has `os.unshare` from 3.12 on
 
 _SOLVE = """\
 set -eu
@@ -160,11 +162,15 @@ def _with_ids(argv: list[str]) -> int:
     asked, told = os.pipe(), os.pipe()
     child = os.fork()
     if not child:
-        ctypes.CDLL(None, use_errno=True).unshare(os.CLONE_NEWUSER if hasattr(os, "CLONE_NEWUSER") else 0x10000000)
+        if ctypes.CDLL(None).unshare(_NEWUSER):
+            os._exit(1)
         os.write(asked[1], b".")
         os.read(told[0], 1)
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # end with us, and the namespaces below with it
         os.execvp(argv[0], argv)
-    os.read(asked[0], 1)
+    os.close(asked[1])
+    if not os.read(asked[0], 1):
+        sys.exit("a user namespace cannot be made here")
     for name in ("uid_map", "gid_map"):
         Path(f"/proc/{child}/{name}").write_text(_IDS)
     os.write(told[1], b".")

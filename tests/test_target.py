@@ -78,3 +78,46 @@ def test_a_cpu_that_cannot_be_told_is_the_hosts_fault(library: Library, catalogu
 def test_an_unknown_partition_is_refused(library: Library, catalogue: Catalogue) -> None:
     with pytest.raises(StackError, match="no partition 'gpu'"):
         targets.resolve(library.profile("laptop")[1], "gpu", catalogue, FACTS)
+
+
+@pytest.mark.parametrize("os", ["rhel-8", "sles-15"])
+def test_a_machines_own_os_is_the_target(library: Library, catalogue: Catalogue, os: str) -> None:
+    profile = _profile(library, cpu=Cpu(microarchitecture="zen3")).model_copy(
+        update={"os": os, "build_for": "machine", "image": "debian-13"}
+    )
+    target = targets.resolve(profile, "default", catalogue, FACTS)
+    assert target.native and target.os.name == os
+    assert target.name == f"{os.replace('-', '')}-zen3"
+
+
+def test_the_os_of_this_machine_is_taken_where_the_profile_says_host(library: Library, catalogue: Catalogue) -> None:
+    profile = _profile(library, cpu=Cpu(microarchitecture="zen3")).model_copy(
+        update={"build_for": "machine", "os": "host"}
+    )
+    assert targets.resolve(profile, "default", catalogue, replace(FACTS, os="rhel-9")).os.name == "rhel-9"
+    with pytest.raises(StackError, match="no data file describes the operating system 'plan9-4'"):
+        targets.resolve(profile, "default", catalogue, replace(FACTS, os="plan9-4"))
+
+
+@pytest.mark.parametrize(
+    ("cpu", "linker"),
+    [
+        ("zen3", "/lib64/ld-linux-x86-64.so.2"),
+        ("a64fx", "/lib/ld-linux-aarch64.so.1"),
+        ("riscv64", "/lib/ld-linux-riscv64-lp64d.so.1"),
+    ],
+)
+def test_the_linker_is_the_familys(library: Library, catalogue: Catalogue, cpu: str, linker: str) -> None:
+    profile = _profile(library, cpu=Cpu(microarchitecture=cpu))
+    assert targets.resolve(profile, "default", catalogue, FACTS).linker == linker
+
+
+def test_every_shipped_profile_has_a_target_for_each_partition(library: Library, catalogue: Catalogue) -> None:
+    names = set()
+    for name in library.files("profiles"):
+        site = library.profile(name)[1]
+        for partition in site.partitions:
+            target = targets.resolve(site, partition, catalogue, FACTS)
+            assert target.linker and target.partition == partition
+            names.add(target.name)
+    assert len(names) > 10

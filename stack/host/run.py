@@ -38,7 +38,7 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
     lines: list[str] = []
     with contextlib.ExitStack() as stack:
         stdin = stack.enter_context(Path(command.stdin).open("rb")) if command.stdin else subprocess.DEVNULL
-        out = stack.enter_context(log.open("a", encoding="utf-8")) if log else None
+        out = stack.enter_context(log.open("a", encoding="utf-8", buffering=1)) if log else None
         if out:
             out.write(f"$ {command}\n")
         with _GUARD:  # a child that `end_all` does not see yet would outlive it

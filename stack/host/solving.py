@@ -10,7 +10,7 @@ from pathlib import Path
 from stack import graph
 from stack.artifact import Command, canonical_json, digest
 from stack.document import Document
-from stack.errors import StackError, bad_input
+from stack.errors import StackError, bad_input, host_lacks
 from stack.graph import Graph
 from stack.host import files, spack
 from stack.host.run import Sink, run
@@ -71,6 +71,9 @@ def _solve(
     sink(f"solving {plan.cell}")
     for command in commands(installed, folder):
         result = run(command, check=False, log=log)
+        if result.returncode < 0:
+            what = f"the solver of {plan.cell} was ended by signal {-result.returncode}"
+            raise host_lacks(what, "if nobody ended it, the memory was not enough: fewer at once, with --jobs")
         if result.returncode:
             raise explain(result.stdout, plan, str(log), texts)
     text = files.read_text(folder / "env/spack.lock", MAX_BYTES)

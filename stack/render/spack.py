@@ -49,6 +49,7 @@ def solve(plan: Plan, lock: Lock, pinned: Upstream, overlay: str) -> Solve:
         "linker": plan.target.linker,
         "libc": system.glibc,
         "libc_prefix": system.libc_prefix,
+        "target": plan.target.microarchitecture,
     }
     data = settings(plan, lock)
     commits = [pinned.spack.commit, pinned.packages.commit, pinned.solver.version, overlay]
@@ -120,6 +121,8 @@ def _tools(plan: Plan, lock: Lock | None) -> dict[str, Any]:
     versions = {p.name: upstream(p.version) for p in locked}
     made = {}
     for tool in plan.target.os.tools.values():
+        if tool.spec is None:
+            continue
         name, version = package_of(tool.spec), versions.get(tool.packages[0], tool.version)
         external = {"id": name, "spec": f"{name}@{version}{tool.spec[len(name) :]}", "prefix": "/usr"}
         made[name] = {"buildable": False, "externals": [external]}

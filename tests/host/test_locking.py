@@ -71,7 +71,7 @@ def test_what_changed_is_named(cell: Cell) -> None:
         "the profile changed since the lock was made",
     )
     assert locking.adopt(other) is None
-    with pytest.raises(StackError, match="the profile changed .*run without --locked"):
+    with pytest.raises(StackError, match=r"the profile changed .*run without --locked"):
         locking.strict(other)
 
 
@@ -144,7 +144,9 @@ def test_a_damaged_lock_here_does_not_hide_the_one_handed_on(cell: Cell, tmp_pat
     assert other.lock_path.read_text() == made.text()
 
 
-def test_a_build_folder_that_cannot_be_looked_into(tmp_path: Path) -> None:
+def test_a_build_folder_that_is_none_holds_no_lock(tmp_path: Path) -> None:
     (tmp_path / "build").write_text("")
+    made = open_tiny(tmp_path)
+    assert locking.stale(made) == (f"{made.lock_path} does not exist",)
     with pytest.raises(StackError, match="--build-dir"):
-        locking.stale(open_tiny(tmp_path))
+        keep(made)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
 
+from stack import plan as planning
+from stack import target as targets
 from stack.catalogue import Catalogue
 from stack.host.library import Library
+from stack.lock import Component, Lock, OsLock, OsPackage
 from stack.plan import Plan
 from stack.render import spack
 
-from .conftest import lock_of, plan_of
+from .conftest import FACTS, lock_of, plan_of
 
 
 def rendered(plan: Plan) -> dict[str, Any]:
@@ -36,7 +40,7 @@ def test_what_others_supply_is_external_and_not_buildable(plan: Plan) -> None:
     made = rendered(plan)
     supplied = {c.component for c in plan.choices if c.provider != "source"}
     externals = {e["id"]: e for p in made["packages"].values() for e in p.get("externals", ())}
-    tools = set(plan.target.os.tools) if plan.built else set()
+    tools = {n for n, t in plan.target.os.tools.items() if t.spec} if plan.built else set()
     assert set(externals) == supplied | tools
     assert all(p["buildable"] is False for p in made["packages"].values() if "externals" in p)
     assert not [e for e in externals.values() if "target=" in e["spec"] or "@" not in e["spec"]]
@@ -100,3 +104,84 @@ def test_source_components_are_roots_only(library: Library, catalogue: Catalogue
     assert "py-torch" not in made["packages"]
     root = next(s for s in made["specs"] if s.startswith("py-torch"))
     assert "amdgpu_target=gfx942" in root
+
+
+def plan_for(profile: str, partition: str, environment: str, library: Library, catalogue: Catalogue) -> Plan:
+    site, wanted = library.profile(profile)[1], library.environment(environment)[1]
+    target = targets.resolve(site, partition, catalogue, FACTS)
+    return planning.make(site, wanted, target, catalogue)
+
+
+def locked(plan: Plan, **versions: str) -> Lock:
+    """A lock with these packages and nothing else that counts here."""
+    packages = tuple(
+        OsPackage(
+            name=n, version=v, architecture="amd64", filename="x.deb", size=1, sha256="0" * 64, source="x", control={}
+        )
+        for n, v in versions.items()
+    )
+    part = OsLock(system=plan.target.os.name, architecture="amd64", suites=(), requested=(), packages=())
+    rows = tuple(Component(name=c.component, role=c.role, provider=c.provider, version=c.version) for c in plan.choices)
+    return Lock(schema=1, environment=plan.environment.name, profile=plan.profile.name, target=plan.target.name,
+                components=rows, os=part, tools=part.model_copy(update={"packages": packages}), inputs={})  # fmt: skip
+
+
+def test_a_wished_version_stays_a_prefix(library: Library, catalogue: Catalogue) -> None:
+    plan = plan_for("generic-x86", "cpu", "numerics", library, catalogue)
+    lock = locked(plan)
+    answered = [c.model_copy(update={"version": "2.0.1"}) if c.name == "blis" else c for c in lock.components]
+    for made in (lock, lock.model_copy(update={"components": tuple(answered)})):
+        roots = spack.settings(plan, made)["spack"]["specs"]
+        assert [r.partition(" ")[0] for r in roots if r.startswith("blis")] == ["blis@2.0"]
+
+
+def test_build_tools_have_the_versions_of_the_lock(library: Library, catalogue: Catalogue) -> None:
+    plan = plan_for("generic-x86", "cpu", "numerics", library, catalogue)
+    packages = spack.settings(plan, locked(plan, perl="5.40.9-1", make="4.4.2-1"))["spack"]["packages"]
+    assert packages["perl"]["externals"][0]["spec"] == "perl@5.40.9"
+    assert packages["gmake"]["externals"][0]["spec"] == "gmake@4.4.2"
+    tar = plan.target.os.tools["tar"]
+    assert packages["tar"]["externals"][0]["spec"] == f"tar@{tar.version}"  # the data file's, where the lock has none
+    assert all(p["buildable"] is False for n, p in packages.items() if n in plan.target.os.tools)
+
+
+def test_what_is_not_built_asks_for_no_build_tools(library: Library, catalogue: Catalogue) -> None:
+    plan = plan_of("laptop", library, catalogue)
+    assert not plan.built
+    assert not set(plan.target.os.tools) & set(rendered(plan)["packages"])
+
+
+@pytest.mark.parametrize(
+    ("profile", "partition", "linker", "release"),
+    [
+        ("generic-x86", "cpu", "/lib64/ld-linux-x86-64.so.2", 'ID=debian\nVERSION_ID="13"\n'),
+        ("generic-arm", "nvidia", "/lib/ld-linux-aarch64.so.1", 'ID=debian\nVERSION_ID="13"\n'),
+        ("generic-riscv", "cpu", "/lib/ld-linux-riscv64-lp64d.so.1", 'ID=debian\nVERSION_ID="13"\n'),
+    ],
+)
+def test_the_question_says_what_the_target_would_say_of_itself(
+    profile: str, partition: str, linker: str, release: str, library: Library, catalogue: Catalogue
+) -> None:
+    plan = plan_for(profile, partition, "numerics", library, catalogue)
+    asked = spack.solve(plan, locked(plan), catalogue.upstream, "0" * 64)
+    assert asked.facts["linker"] == linker
+    assert (asked.facts["libc"], asked.facts["libc_prefix"]) == ("2.41", "/usr")
+    assert asked.release.startswith(release)
+
+
+def test_equal_questions_have_equal_keys_and_others_have_not(library: Library, catalogue: Catalogue) -> None:
+    plan = plan_for("generic-x86", "cpu", "numerics", library, catalogue)
+
+    def key(made: Plan, lock: Lock, overlay: str = "0" * 64) -> str:
+        return spack.solve(made, lock, catalogue.upstream, overlay).key
+
+    first = key(plan, locked(plan))
+    assert key(plan, locked(plan)) == first
+    newer = plan.target.os.model_copy(update={"glibc": "2.42"})
+    others = (
+        key(plan, locked(plan, perl="5.40.9-1")),
+        key(plan, locked(plan), "1" * 64),
+        key(replace(plan, target=replace(plan.target, os=newer)), locked(plan)),
+        key(plan_for("generic-arm", "cpu", "numerics", library, catalogue), locked(plan)),
+    )
+    assert len({first, *others}) == 5
