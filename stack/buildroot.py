@@ -77,7 +77,6 @@ class Room:
             "HOME": f"{WORK}/home",
             "LC_ALL": "C.UTF-8",
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "PYTHONPYCACHEPREFIX": f"{WORK}/pycache",
             "SOURCE_DATE_EPOCH": str(self.epoch),
             "TMPDIR": f"{WORK}/tmp",  # noqa: S108 - below our own folder
         }

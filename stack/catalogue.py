@@ -313,6 +313,10 @@ class Defaults(Model):
     source_date_epoch: Annotated[int, Field(ge=0, le=1 << 33)]
 
 
+# What only tells of a component, or tests it, decides no lock.
+_TELLS = {"summary", "homepage", "commands", "aliases", "verify", "title"}
+
+
 @dataclass(frozen=True)
 class Catalogue:
     """All data, by name."""
@@ -330,11 +334,11 @@ class Catalogue:
         return {}
 
     def digest_of(self, parts: Model | tuple[Model, ...]) -> str:
-        """Digest of the content of a model, or of several; taken once for each."""
+        """Digest of what decides a lock in a model, or in several; taken once for each."""
         models = parts if isinstance(parts, tuple) else (parts,)
         key = (isinstance(parts, tuple), *map(id, models))
         if key not in self._digests:
-            dumped = [m.model_dump(mode="json", by_alias=True) for m in models]
+            dumped = [m.model_dump(mode="json", by_alias=True, exclude=_TELLS) for m in models]
             self._digests[key] = (models, digest(dumped if isinstance(parts, tuple) else dumped[0]))
         return self._digests[key][1]
 

@@ -110,14 +110,19 @@ def build(
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, help="Processes at once; the cores by default.")
     ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option("--scheduler", help="Build from source on several nodes: slurm.")
+    ] = None,
+    nodes: Annotated[int, typer.Option("--nodes", min=1, help="How many nodes; all share the build folder.")] = 2,
     quiet: QuietOption = False,
     no_wait: NoWaitOption = False,
 ) -> None:
     """Build the image of a cell from its lock, and first what Spack builds from source."""
-    from stack.host.software import Options
+    from stack.host.software import Options, spread
 
     cell = cell_of(root, profile, environment, partition, build_dir)
-    options = Options(offline=offline, mirror=mirror, cache=cache, prefix=prefix, jobs=jobs)
+    over = spread(cell, scheduler, nodes) if scheduler else None
+    options = Options(offline=offline, mirror=mirror, cache=cache, prefix=prefix, jobs=jobs, spread=over)
     with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait, options=options) as shop:
         shop.tools()
         made, _changes = shop.locked(strict=locked or offline)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
@@ -230,13 +230,24 @@ def _component(
 def inputs(plan: Plan, catalogue: Catalogue, documents: Mapping[str, str]) -> dict[str, str]:
     """Digest of all that decides the lock: the documents, the recipes used, the OS, the base, the defaults."""
     recipes = tuple(catalogue.recipes[c.component] for c in plan.choices)
-    models = {**({"container": plan.base} if plan.base else {}), "defaults": catalogue.defaults, "os": plan.target.os}
+    models = {**({"container": plan.base} if plan.base else {}), "defaults": catalogue.defaults}
     data = {name: catalogue.digest_of(model) for name, model in models.items()}
+    data["os"] = digest(_system(plan))
     if plan.built:
         machine = plan.target.accelerator.model_dump(mode="json") if plan.target.accelerator else None
         data["hardware"] = digest([plan.target.linker, machine])
         data["upstream"] = catalogue.digest_of(catalogue.upstream)
     return {**documents, "recipes": catalogue.digest_of(recipes), **data}
+
+
+def _system(plan: Plan) -> dict[str, Any]:
+    """What of the OS decides this lock: not what it has for components that are not in it."""
+    names = {c.component for c in plan.choices}
+    own = {name: found for name, found in plan.target.os.components.items() if name in names}
+    tools = plan.target.os.tools if plan.built else {}
+    return plan.target.os.model_copy(update={"components": own, "tools": tools}).model_dump(
+        mode="json", exclude={"title"}
+    )
 
 
 def parse(text: str, name: str) -> Lock:

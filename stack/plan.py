@@ -109,13 +109,15 @@ def _choose(
     """The first provider, in the order wished for, that can supply the component in a wanted version."""
     profile, wish = setting.profile, setting.profile.components.get(recipe.name)
     want = environment.components.get(recipe.name)
+    usual: tuple[Provider, ...] = profile.providers or catalogue.defaults.providers
     order: tuple[Provider, ...]
     if wish and wish.provider:
         order, said = (wish.provider,), f"profile {profile.name} asks for it"
     elif want and want.provider:
-        order, said = (want.provider,), f"{environment.name} asks for it"
+        order = tuple(dict.fromkeys((want.provider, *usual)))
+        said = f"{environment.name} asks for {want.provider} first, then {', '.join(usual)}"
     else:
-        order = profile.providers or catalogue.defaults.providers
+        order = usual
         said = f"first of {', '.join(order)} that can"
     wants = [v for v in (want and want.version, wish and wish.version) if v]
     chosen: Choice | None = None

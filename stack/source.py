@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from stack.artifact import Command, Tree, canonical_json
+from stack.artifact import Command, File, Tree, canonical_json, digest
 from stack.buildroot import INSIDE, WORK, Room
 from stack.errors import bad_input
 from stack.graph import Node, read
@@ -35,8 +35,16 @@ class Wanted:
     prefix: str
 
 
+# Spack's own folder is read-only, so its bytecode is kept elsewhere. A variable that says so would reach the builds and
+# take theirs away from what they install.
+_PYTHON = f"""\
+#!/bin/sh
+exec /usr/bin/python3 -X pycache_prefix={WORK}/pycache "$@"
+"""
+
+
 def settings(wanted: Wanted) -> Tree:
-    """Spack's settings and environment for the two stages: `build`, in the padded tree, and `unpack`, at the prefix."""
+    """Spack's settings and environment for two stages, `build` in the padded tree and `unpack` at the prefix."""
     common = {
         "repos": {
             **{f"{name}:": f"{OVERLAYS}/{name}" for name in wanted.overlays},
@@ -52,7 +60,8 @@ def settings(wanted: Wanted) -> Tree:
     root, view = f"{wanted.prefix}/software", {"default": {"root": f"{wanted.prefix}/view"}}
     layout = {"root": root, "projections": {"all": "{name}-{version}-{hash}"}}
     unpack = {**common, "config": _config(layout), "modules": _modules(wanted)}
-    return _stage(build, wanted, view=False).under("build") | _stage(unpack, wanted, view=view).under("unpack")
+    stages = _stage(build, wanted, view=False).under("build") | _stage(unpack, wanted, view=view).under("unpack")
+    return stages | Tree.of({"python": File(_PYTHON, executable=True)})
 
 
 def _config(install_tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +124,7 @@ def _used_as(nodes: tuple[Node, ...], virtuals: set[str]) -> list[Node]:
 
 _ENVIRONMENT = {
     "SPACK_DISABLE_LOCAL_CONFIG": "1",
-    "SPACK_PYTHON": "/usr/bin/python3",
+    "SPACK_PYTHON": f"{WORK}/python",
     "SPACK_SKIP_MODULES": "1",
     "SPACK_USER_CACHE_PATH": f"{WORK}/user",
     "SPACK_USER_CONFIG_PATH": f"{WORK}/user",
@@ -127,6 +136,12 @@ def spack(room: Room, stage: str, arguments: tuple[str, ...], purpose: str) -> C
     install what is solved it needs no solver."""
     program = (f"{SPACK}/bin/spack", "--color", "never", "-C", f"{WORK}/{stage}/scope", "-e", f"{WORK}/{stage}/env")
     return room.command((*program, *arguments), purpose, _ENVIRONMENT)
+
+
+def way(epoch: int) -> str:
+    """Names the way in which programs are run in a build root, which is no part of Spack's hashes either."""
+    room = Room((), "", (), epoch)
+    return digest([spack(room, "build", (), "").argv, _PYTHON, PADDING])
 
 
 def installing(jobs: int, *, cached: bool) -> tuple[str, ...]:

@@ -24,8 +24,8 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("3", ("lock", "sources", "verdict")),
     ("3", ("origins",)),
     ("3", ("independence",)),
-    ("4", ("assertions", "closure", "explain", "render.text", "schema", "solver")),
-    ("4", ("build", "report", "verify", "render.apptainer", "render.modules", "render.reframe", "render.spack")),
+    ("4", ("assertions", "buildroot", "closure", "explain", "render.text", "schema", "solver")),
+    ("4", ("build", "report", "verify", "render.apptainer", "render.modules", "render.reframe", "render.spack", "source")),
     ("4", ("render.jobs", "render.pipeline", "audit.facts", "audit.policy", "audit.sbom")),
     ("5", ("publish", "up")),
     ("edge", ("host.*", "inside_spack.*")),  # its modules may import each other; the second are run by Spack's Python

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from stack import source
+from stack.buildroot import Room
 from stack.errors import StackError
 from stack.source import Step, Wanted
 
@@ -101,6 +102,19 @@ def test_the_compiler_is_no_level_of_the_modules_and_mpi_is() -> None:
     made = read("unpack", "scope/modules.yaml")["modules"]["default"]["lmod"]
     assert (made["core_compilers"], made["hierarchy"]) == (["gcc@=1.0"], ["mpi"])
     assert (made["include"], made["exclude"]) == (["openmpi"], ["cmake", "gcc"])
+
+
+def test_where_spack_keeps_its_bytecode_is_not_told_to_what_it_builds() -> None:
+    room = Room((), "/root", (), 0)
+    call = source.spack(room, "build", source.installing(2, cached=True), "build")
+    assert not [word for word in call.argv if "PYTHONPYCACHEPREFIX" in word]
+    assert "SPACK_PYTHON=/sovstack/work/python" in call.argv
+    python = source.settings(WANTED).files["python"]
+    assert python.executable and "-X pycache_prefix=/sovstack/work/" in python.text
+
+
+def test_another_way_in_is_another_build() -> None:
+    assert source.way(0) != source.way(1)
 
 
 def test_an_environment_in_which_nothing_is_compiled_has_modules_too() -> None:

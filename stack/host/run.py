@@ -123,8 +123,16 @@ def failed(command: Command, result: Result, log: Path | None = None) -> StackEr
     if FULL in result.tail:
         return host_lacks(f"could not {command.purpose}: the disk is full", "free some space and run the same again")
     last = "\n".join("    " + line for line in result.tail.splitlines()[-12:])
-    what = f"could not {command.purpose}: {Path(command.argv[0]).name} ended with status {result.returncode}\n{last}"
+    what = f"could not {command.purpose}: {_program(command)} ended with status {result.returncode}\n{last}"
     return StackError([Fault(what, None, f"the whole output is in {log}" if log else "")], ExitCode.HOST)
+
+
+def _program(command: Command) -> str:
+    """Name of what runs, behind an `env` that takes variables away."""
+    words = list(command.argv)
+    while words[0] == "env" and words[1:2] == ["-u"]:
+        words[1:3] = []
+    return Path(words[1] if words[0] == "env" and len(words) > 1 else words[0]).name
 
 
 def _end(child: subprocess.Popen[str]) -> None:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack.build import Tools
-from stack.errors import ExitCode, Fault, StackError
+from stack.errors import ExitCode, Fault, StackError, bad_input
 from stack.host import files, locking, mirroring, packages, resolving, source_build
 from stack.host.cells import Cell
 from stack.host.library import Library
 from stack.host.progress import Progress
-from stack.host.source_build import Built, SourceJob
+from stack.host.source_build import Built, SourceJob, Spread
 from stack.lock import Lock, OsLock
 from stack.render.apptainer import software_prefix
 
@@ -30,6 +30,7 @@ class Options:
     cache: Path | None = None
     prefix: str | None = None
     jobs: int | None = None
+    spread: Spread | None = None
 
 
 def job(cell: Cell, lock: Lock, tools: Tools, options: Options, progress: Progress) -> SourceJob:
@@ -53,9 +54,17 @@ def job(cell: Cell, lock: Lock, tools: Tools, options: Options, progress: Progre
         prefix=options.prefix or software_prefix(cell.plan),
         epoch=cell.catalogue.defaults.source_date_epoch,
         jobs=options.jobs or len(os.sched_getaffinity(0)),
+        spread=options.spread,
     )
     shared = resolving.cache() / "buildcache" / made.root_key[:16]
     return replace(made, cache=options.cache or shared)
+
+
+def spread(cell: Cell, kind: str, nodes: int) -> Spread:
+    """Over which nodes a build is spread: account and queue are the profile's. Raises for an unknown scheduler."""
+    if kind != "slurm":
+        raise bad_input(f"builds cannot be spread by {kind!r}", remedy="known: slurm")
+    return Spread(cell.plan.profile.scheduler.model_copy(update={"kind": kind}), nodes)
 
 
 def mirror(cell: Cell, options: Options) -> Path:

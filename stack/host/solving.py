@@ -13,7 +13,7 @@ from stack.document import Document
 from stack.errors import StackError, bad_input, host_lacks
 from stack.graph import Graph
 from stack.host import files, spack
-from stack.host.run import Sink, run
+from stack.host.run import FULL, Sink, failed, run
 from stack.host.spack import Spack
 from stack.plan import Plan
 from stack.render.spack import Solve
@@ -51,13 +51,22 @@ def solve(
 ) -> Solved:
     """Ask the solver. `folder` is made for it and taken away again; everything it printed stays in `log`."""
     index = spack.ready(installed, sink)
-    with files.disk_errors(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(index, folder / "misc")
+    shutil.rmtree(folder, ignore_errors=True)
     try:
+        with files.disk_errors(folder):
+            _copy(index, folder / "misc")
         return _solve(installed, question, plan, folder, log, sink, texts)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Every file with its time, by which Spack knows that an index is not old; the first that fails ends it."""
+    for path in source.rglob("*"):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, place)
 
 
 def _solve(
@@ -74,6 +83,8 @@ def _solve(
         if result.returncode < 0:
             what = f"the solver of {plan.cell} was ended by signal {-result.returncode}"
             raise host_lacks(what, "if nobody ended it, the memory was not enough: fewer at once, with --jobs")
+        if FULL in result.tail:
+            raise failed(command, result, log)
         if result.returncode:
             raise explain(result.stdout, plan, str(log), texts)
     text = files.read_text(folder / "env/spack.lock", MAX_BYTES)

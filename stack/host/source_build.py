@@ -16,11 +16,22 @@ from stack.artifact import Command, canonical_json, digest
 from stack.buildroot import Bind, Room
 from stack.catalogue import Container
 from stack.errors import ExitCode, Fault, StackError, host_lacks
-from stack.host import files, spack
+from stack.host import files, slurm, spack
 from stack.host.run import Result, Sink, failed, run
 from stack.host.spack import Spack
 from stack.lock import OsPackage
+from stack.profile import Scheduler
+from stack.render.jobs import Job
 from stack.source import Wanted
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Over how many nodes of which scheduler the packages are built; all of them share the job's folder."""
+
+    scheduler: Scheduler
+    nodes: int
+    minutes: int = 24 * 60
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ class SourceJob:
     epoch: int
     jobs: int
     offline: bool = True
+    spread: Spread | None = None
 
     @property
     def wanted(self) -> Wanted:
@@ -56,8 +68,9 @@ class SourceJob:
 
     @property
     def root_key(self) -> str:
-        """Names the build root. What is built in another one may differ under the same Spack hash."""
-        return digest([sorted(p.sha256 for p in self.packages), self.container.name, self.epoch])
+        """Names the build root and the way in. What is built in another may differ under the same Spack hash."""
+        hashes = sorted(p.sha256 for p in self.packages)
+        return digest([hashes, self.container.name, source.way(self.epoch), self.spack.upstream.spack.commit])
 
     @property
     def key(self) -> str:
@@ -161,7 +174,11 @@ def install(job: SourceJob, sink: Sink) -> dict[str, int]:
     make_root(job, sink)
     discard(job, job.folder / "spack/stage")  # a killed build leaves what it had unpacked
     _prepare(job)
-    result = _spack(job, "build", source.installing(job.jobs, cached=True), "build from source", sink)
+    words = source.installing(job.jobs, cached=True)
+    if job.spread:
+        result = _spread(job, job.spread, words, sink)
+    else:
+        result = _spack(job, "build", words, "build from source", sink)
     source.same(job.lock, files.read_text(job.folder / "spack/build/env/spack.lock", 64 << 20))
     return source.times(result)
 
@@ -224,6 +241,31 @@ def _spack(job: SourceJob, stage: str, arguments: tuple[str, ...], purpose: str,
     if result.returncode:
         raise _failed(job, command, result)
     return result.stdout
+
+
+def _spread(job: SourceJob, spread: Spread, arguments: tuple[str, ...], sink: Sink) -> str:
+    """The same call on every node: Spack's own locks let each package be built by one of them."""
+    command = source.spack(room(job), "build", arguments, "build from source")
+    work = Job(
+        name=f"sovstack-{job.name}",
+        argv=command.argv,
+        folder=str(job.folder),
+        scheduler=spread.scheduler,
+        nodes=spread.nodes,
+        cpus_per_task=job.jobs,
+        minutes=spread.minutes,
+    )
+
+    def told(line: str) -> None:
+        step = source.step(line)
+        sink(str(step) if step else line if line.startswith("job ") else "")
+
+    status, output = slurm.perform(work, told, job.log)
+    with job.log.open("a", encoding="utf-8") as log:
+        log.write(output)
+    if status:
+        raise _failed(job, command, Result(status, output, output[-4000:]))
+    return output
 
 
 def _failed(job: SourceJob, command: Command, result: Result) -> StackError:

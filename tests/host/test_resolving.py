@@ -41,7 +41,7 @@ def test_the_same_cell_asks_the_same_question_wherever_it_is(cell: Cell, tmp_pat
     asked = [resolving.question(c, resolving.resolve(c, None, quiet)) for c in (cell, open_tiny(tmp_path / "b"))]
     assert asked[0] == asked[1]
     assert str(tmp_path) not in asked[0].environment + asked[0].release
-    assert asked[0].release.startswith("ID=rocky\nVERSION_ID=\"8.")
+    assert asked[0].release.startswith('ID=rocky\nVERSION_ID="8.')
 
 
 def test_the_question_does_not_change_when_it_has_been_answered(cell: Cell) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from stack.artifact import Command
 from stack.errors import ExitCode, StackError
+from stack.host import run as running
 from stack.host.run import run, which
 
 
@@ -103,3 +104,26 @@ def test_programs_of_the_system_are_found_without_it_on_path(monkeypatch: pytest
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     assert which("no-such-program") is None
     assert which("sh") is not None
+
+
+def test_the_program_is_named_and_not_what_starts_it() -> None:
+    with pytest.raises(StackError, match="could not try: sh ended with status 3"):
+        run(Command(("env", "-u", "HOME", "-u", "LANG", "/bin/sh", "-c", "exit 3"), "try"))
+
+
+def test_what_is_ended_is_ended_for_good(tmp_path: Path) -> None:
+    running.end_all()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(Command(("touch", str(tmp_path / "more")), "go on"))
+    finally:
+        running.go_on()
+    assert not (tmp_path / "more").exists()
+    assert run(Command(("true",), "go on")).returncode == 0
+
+
+def test_a_log_can_be_followed(tmp_path: Path) -> None:
+    seen: list[str] = []
+    run(Command(("sh", "-c", "echo one; sleep 0.2; echo two"), "talk"), log=tmp_path / "log",
+        sink=lambda _line: seen.append((tmp_path / "log").read_text().splitlines()[-1]))  # fmt: skip
+    assert seen == ["one", "two"]

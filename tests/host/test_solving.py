@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stack import lock as locks
-from stack.errors import StackError
+from stack.errors import ExitCode, StackError
 from stack.graph import Graph
 from stack.host import resolving, solving
 from stack.host import spack as host_spack
@@ -123,3 +123,50 @@ def test_a_real_solve_for_another_machine_among_hostile_settings(spack: Spack, t
     without = lock(tmp_path, "--quiet", **nothing)
     assert without.returncode == 3
     assert without.stderr.count("\n") == 1 and "git is not installed" in without.stderr
+
+
+def fake(cell: Cell, folder: Path, script: str) -> Spack:
+    """A Spack whose command is a shell script, with indexes that are made already."""
+    made = Spack(cell.catalogue.upstream, folder, host_spack.overlays(cell.roots))
+    made.program.parent.mkdir(parents=True)
+    made.program.write_text(f"#!/bin/sh\n{script}\n")
+    made.program.chmod(0o755)
+    index = folder / "index" / made.overlay[:16] / "misc/tags/index.json"
+    index.parent.mkdir(parents=True)
+    index.write_text("{}")
+    return made
+
+
+def asked(cell: Cell, script: str, folder: Path) -> solving.Solved:
+    place = cell.folder / "solve"
+    place.mkdir(parents=True)
+    (place / "left").write_text("by a run that was killed")
+    try:
+        return solving.solve(fake(cell, folder, script), question(cell), cell.plan, place, cell.folder / "log", quiet)
+    finally:
+        assert not place.exists()
+
+
+def test_a_solve_has_its_own_copy_of_the_indexes_and_leaves_nothing(cell: Cell, tmp_path: Path) -> None:
+    lock = RECORDED / "spack/rocky8-zen3.spack.lock"
+    script = f"test ! -e left && test -f misc/tags/index.json && echo told && cp {lock} env/spack.lock"
+    made = asked(cell, script, tmp_path / "spack")
+    assert made.text == TEXT and made.graph.nodes == recorded().nodes
+    assert (cell.folder / "log").read_text().endswith("told\n")
+
+
+@pytest.mark.parametrize(
+    ("script", "message", "code"),
+    [
+        ("echo 'Error: [Errno 28] No space left on device'; exit 1", "the disk is full", ExitCode.HOST),
+        ("kill -9 $$", "ended by signal 9", ExitCode.HOST),
+        ("echo nobody knows this message; exit 1", "nobody knows this message", ExitCode.BAD_INPUT),
+        ("true", "cannot be read", ExitCode.BAD_INPUT),
+        ("echo '{\"_meta\": 1}' > env/spack.lock", "damaged Spack lock", ExitCode.BAD_INPUT),
+    ],
+)
+def test_a_solve_that_fails(cell: Cell, tmp_path: Path, script: str, message: str, code: ExitCode) -> None:
+    with pytest.raises(StackError, match=message) as caught:
+        asked(cell, script, tmp_path / "spack")
+    assert caught.value.exit_code == code
+    assert (cell.folder / "log").is_file()

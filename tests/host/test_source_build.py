@@ -58,9 +58,9 @@ class Greeting(Package):
 def job(catalogue: Catalogue, laptop: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceJob]:
     """A job of one package of our own, everything it needs at hand."""
     base = tmp_path_factory.mktemp("source")
-    tar = _tarball()
+    tar = tarball()
     overlay = _overlay(base, hashlib.sha256(tar).hexdigest())
-    _store(base / "mirror", tar)
+    store(base / "mirror", tar)
     installed = spack.find(catalogue.upstream)
     if installed is None:
         pytest.skip("Spack is not installed: run `sovstack bootstrap`, then `make test PYTEST='-k source_build'`")
@@ -69,7 +69,7 @@ def job(catalogue: Catalogue, laptop: Plan, tmp_path_factory: pytest.TempPathFac
     ours = dataclasses.replace(installed, overlays=(overlay,))
     try:
         prefix = namespace.find()
-        packages, fetched = _packages(catalogue)
+        packages, fetched = packages_of(catalogue)
     except StackError as error:
         pytest.skip(f"no build root can be made here: {error}")
     environment, lock = _solved(ours, laptop, base)
@@ -83,7 +83,7 @@ def job(catalogue: Catalogue, laptop: Plan, tmp_path_factory: pytest.TempPathFac
     shutil.rmtree(installed.home / "index" / ours.overlay[:16], ignore_errors=True)
 
 
-def _tarball() -> bytes:
+def tarball() -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         info = tarfile.TarInfo("greeting-1.0/greeting.c")
@@ -99,14 +99,14 @@ def _overlay(base: Path, sha256: str) -> Path:
     return folder
 
 
-def _store(mirror: Path, data: bytes) -> None:
+def store(mirror: Path, data: bytes) -> None:
     sha256 = hashlib.sha256(data).hexdigest()
     place = mirror / "_source-cache/archive" / sha256[:2] / f"{sha256}.tar.gz"
     place.parent.mkdir(parents=True)
     place.write_bytes(data)
 
 
-def _packages(catalogue: Catalogue) -> tuple[tuple[OsPackage, ...], dict[str, Path]]:
+def packages_of(catalogue: Catalogue) -> tuple[tuple[OsPackage, ...], dict[str, Path]]:
     system = catalogue.systems[SYSTEM]
     architecture = system.architectures[str(archspec.cpu.host().family)]
     chosen = apt.sources(system, apt.mirrors(system, {}))
