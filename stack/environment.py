@@ -11,7 +11,9 @@ class Want(Model):
     """What the environment asks of one component."""
 
     version: Version | None = Field(None, description="a version prefix: `2.6` accepts 2.6 and 2.6.1")
-    provider: Provider | None = Field(None, description="who is asked first to supply it, where the purpose depends on that")
+    provider: Provider | None = Field(
+        None, description="who is asked first to supply it, where the purpose depends on that"
+    )
 
 
 class Environment(Model):

@@ -235,7 +235,8 @@ def inputs(plan: Plan, catalogue: Catalogue, documents: Mapping[str, str]) -> di
     data["os"] = digest(_system(plan))
     if plan.built:
         machine = plan.target.accelerator.model_dump(mode="json") if plan.target.accelerator else None
-        data["hardware"] = digest([plan.target.linker, machine])
+        variant = plan.vendor.spack_variant if plan.vendor else ""
+        data["hardware"] = digest([plan.target.linker, machine, variant])
         data["upstream"] = catalogue.digest_of(catalogue.upstream)
     return {**documents, "recipes": catalogue.digest_of(recipes), **data}
 

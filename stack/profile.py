@@ -82,7 +82,7 @@ Place = Annotated[
 ]
 RepositoryPattern = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9*._-]+(/[A-Za-z0-9*._-]+)*$", max_length=200),
+    StringConstraints(pattern=r"^[A-Za-z0-9*][A-Za-z0-9*._-]*(/[A-Za-z0-9*][A-Za-z0-9*._-]*)*$", max_length=200),
     Means("a repository such as 'owner/name', where '*' stands for any text"),
 ]
 

@@ -25,7 +25,10 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("3", ("origins",)),
     ("3", ("independence",)),
     ("4", ("assertions", "buildroot", "closure", "explain", "render.text", "schema", "solver")),
-    ("4", ("build", "report", "verify", "render.apptainer", "render.modules", "render.reframe", "render.spack", "source")),
+    (
+        "4",
+        ("build", "report", "verify", "render.apptainer", "render.modules", "render.reframe", "render.spack", "source"),
+    ),
     ("4", ("render.jobs", "render.pipeline", "audit.facts", "audit.policy", "audit.sbom")),
     ("5", ("publish", "up")),
     ("edge", ("host.*", "inside_spack.*")),  # its modules may import each other; the second are run by Spack's Python
@@ -91,7 +94,8 @@ MODULES = {".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for p
 PURE = [
     name
     for name in MODULES
-    if not name.startswith(("host.", "inside_spack.")) and name not in ("answers", "cli", "options", "verbs", "__main__")
+    if not name.startswith(("host.", "inside_spack."))
+    and name not in ("answers", "cli", "options", "verbs", "__main__")
 ]
 
 

@@ -49,7 +49,11 @@ PAYLOADS = (
     "a b'c\"d",
 )
 # Harmless where they are accepted: a spec is never a file name or an option, and an option is what one field is for.
-ACCEPTED = {"a Spack spec": {"%post", "../../etc/passwd", "a/../../b", "~root"}, "an option": {"--help"}}
+ACCEPTED = {
+    "a Spack spec": {"%post", "../../etc/passwd", "a/../../b", "~root"},
+    "versions and variants": {"~root"},
+    "an option": {"--help"},
+}
 CANDIDATES = (
     "x", "xx", "1.0", "3.13", "https://x.example/", "/x", "/x/y", "/etc/x", "a" * 64, "10de", "--nv", "?essential", "X",
     "text", "a" * 40, "+x",

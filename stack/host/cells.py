@@ -12,7 +12,7 @@ from stack.catalogue import Catalogue
 from stack.check import check_environment, check_profile
 from stack.document import Document
 from stack.errors import Faults
-from stack.host import detect, doctor, solving, spack
+from stack.host import detect, solving, spack
 from stack.host.library import Library, absolute
 from stack.plan import Plan
 from stack.target import HostFacts
@@ -82,6 +82,8 @@ def open_cell(library: Library, profile: str, environment: str | None, partition
 
 def examine(library: Library, profile: str, build_dir: Path) -> tuple[list[dict[str, str]], str, bool]:
     """What `doctor` says of this machine for a profile's images: rows, text, and whether a build can run."""
+    from stack.host import doctor  # with what it imports: no other verb of a cell needs it
+
     cell = open_cell(library, profile, None, None, build_dir)
     findings = doctor.examine(cell.build_dir, system=cell.plan.target.os)
     rows = [asdict(f) for f in findings]

@@ -93,6 +93,10 @@ def _output(*argv: str) -> str:
 
 def keyring(system: Os) -> Finding:
     """The keys that sign the distribution's index."""
+    if system.keyring is None:
+        return Finding(
+            f"keys of {system.title}", "optional", "its packages cannot be had, so images of it are not built"
+        )
     name, package = f"keys of {system.title}", system.keys.package
     if os.access(system.keys.path, os.R_OK):
         return Finding(name, "present", system.keys.path)

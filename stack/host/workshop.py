@@ -23,6 +23,7 @@ from stack.host import (
     pip,
     resolving,
     software,
+    solving,
     source_build,
     versions,
 )
@@ -90,6 +91,7 @@ class Workshop:
 
     def tools(self) -> None:
         """See that a build can run here, and install what this user may; raises with all that then is missing."""
+        self._refuse_native()
         self._refuse_foreign()
         if self.dry:
             return
@@ -112,6 +114,13 @@ class Workshop:
     def _namespace(self) -> tuple[str, ...]:
         found = namespace.candidates()[0] if self.dry else namespace.find()
         return software.without_network(found) if self.options.offline else found
+
+    def _refuse_native(self) -> None:
+        plan = self.cell.plan
+        if plan.base is None:
+            what = f"{plan.cell} is for the machine's own OS, and images alone are built here so far"
+            verbs = f"`sovstack lock {plan.profile.name} {plan.environment.name}`, then `sovstack render` the same"
+            raise bad_input(what, remedy=f"{verbs}; on the machine: spack -e {shown(self.cell.folder)}/spack install")
 
     def _refuse_foreign(self) -> None:
         import archspec.cpu
@@ -158,14 +167,21 @@ class Workshop:
     def rendered(self) -> Tree:
         """Everything that is rendered of the plan and its lock, below the build folder."""
         plan, lock = self.cell.plan, self._lock or locking.read(self.cell)
+        solved = render_spack.environment(plan, lock) | self._spack_lock(lock)
+        if plan.base is None:
+            return solved.under(plan.cell)
         found = str(apptainer.find() or "apptainer")
         sif = f"{self.cell.name}.sif"
-        inside = (
-            render_spack.environment(plan, lock)
-            | render_apptainer.definition(plan, lock)
-            | render_reframe.settings(plan, self.cell.facts)
-        )
+        inside = solved | render_apptainer.definition(plan, lock) | render_reframe.settings(plan, self.cell.facts)
         return inside.under(plan.cell) | render_modules.tree(plan, lock, sif, found, apptainer.environment())
+
+    def _spack_lock(self, lock: Lock | None) -> Tree:
+        """The lock beside its environment, where Spack looks for it."""
+        if lock is None or lock.spack is None:
+            return Tree.of({})
+        found = (solving.whole(p.with_name(locking.SPACK_LOCK), lock.spack) for p in locking.places(self.cell))
+        text = next(filter(None, found), None)
+        return Tree.of({f"spack/{locking.SPACK_LOCK}": text} if text else {})
 
     def render(self) -> None:
         """Write what is rendered."""

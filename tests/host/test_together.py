@@ -21,6 +21,7 @@ from stack.host.resolving import Markets, Relocked
 from stack.host.run import Sink
 from tests.host.test_locking import SITE, keep, open_tiny
 
+ODD = "schema: 1\nname: odd\npurpose: x\ncomponents: {cray-mpich: {}}\n"  # which a site brings or nobody
 OLD = (SITE / "profiles/old.yaml").read_text()
 
 
@@ -67,9 +68,11 @@ def test_a_broken_document_stops_no_other(tmp_path: Path) -> None:
 
 
 def test_sound_documents_that_do_not_go_together_are_left_out(tmp_path: Path) -> None:
-    cells, refused = together.every(library(tmp_path), "old", "numerics", tmp_path / "b")
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments/odd.yaml").write_text(ODD)
+    cells, refused = together.every(library(tmp_path), "old", "odd", tmp_path / "b")
     assert cells == ()
-    assert [(r.name, r.state) for r in refused] == [("numerics/old/cpu", "left out")]
+    assert [(r.name, r.state) for r in refused] == [("odd/old/cpu", "left out")]
     assert "nobody can supply" in str(refused[0].error)
 
 

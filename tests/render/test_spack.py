@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -138,10 +139,10 @@ def test_a_wished_version_stays_a_prefix(library: Library, catalogue: Catalogue)
 def test_build_tools_have_the_versions_of_the_lock(library: Library, catalogue: Catalogue) -> None:
     plan = plan_for("generic-x86", "cpu", "numerics", library, catalogue)
     packages = spack.settings(plan, locked(plan, perl="5.40.9-1", make="4.4.2-1"))["spack"]["packages"]
-    assert packages["perl"]["externals"][0]["spec"] == "perl@5.40.9"
-    assert packages["gmake"]["externals"][0]["spec"] == "gmake@4.4.2"
+    told = {name: packages[name]["externals"][0]["spec"] for name in ("perl", "gmake", "tar")}
     tar = plan.target.os.tools["tar"]
-    assert packages["tar"]["externals"][0]["spec"] == f"tar@{tar.version}"  # the data file's, where the lock has none
+    assert re.match(r"perl@5\.40\.9(?![\w.])", told["perl"]) and re.match(r"gmake@4\.4\.2(?![\w.])", told["gmake"])
+    assert re.match(rf"tar@{re.escape(tar.version)}(?![\w.])", told["tar"])  # the data file's, where the lock has none
     assert all(p["buildable"] is False for n, p in packages.items() if n in plan.target.os.tools)
 
 
