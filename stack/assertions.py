@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from stack.catalogue import Assertion
 from stack.errors import ExitCode, Fault, Position, StackError
 from stack.graph import Graph, Node, Value
 from stack.plan import Plan
+from stack.recipe import Assertion
 
 _WORD = re.compile(r"(?P<version>@[^\s+~]+)|(?P<flag>[+~][\w-]+)|(?P<key>[\w-]+)=(?P<value>[^\s+~]+)|\s+")
 _NEWEST = ("head", "trunk", "main", "master", "develop")  # Spack orders these above every number

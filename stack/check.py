@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stack.catalogue import Catalogue, Defaults, Hardware, Os, Recipe, Upstream
+from stack.catalogue import Catalogue, Defaults, Hardware, Os, Upstream
 from stack.catalogue import Container as Image
 from stack.document import Document, Path, did_you_mean
 from stack.environment import Environment
 from stack.errors import Faults
 from stack.profile import Profile
+from stack.recipe import Recipe
 from stack.target import known_microarchitectures
 from stack.words import Model
 

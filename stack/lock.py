@@ -11,11 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from stack.artifact import canonical_json, digest
-from stack.catalogue import Architecture, Catalogue, PythonVersion, WheelProject
+from stack.catalogue import Catalogue, PythonVersion
 from stack.errors import Fault, Faults, Position, StackError, bad_input
 from stack.graph import Graph
 from stack.offer import Choice
 from stack.plan import Plan, matches
+from stack.recipe import Architecture, WheelProject
 from stack.words import AbsolutePath, Digest, Line, Means, Model, Name, Package, no_control
 
 # What apt needs to install from a lock alone; descriptions and maintainers stay out of it.

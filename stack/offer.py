@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from stack.catalogue import Compilers, Native, Recipe
+from stack.catalogue import Native
 from stack.profile import Profile
+from stack.recipe import Compilers, Recipe
 from stack.target import Target
 from stack.words import Provider
 

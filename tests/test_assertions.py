@@ -13,7 +13,7 @@ import pytest
 from stack import assertions
 from stack import plan as planning
 from stack import target as targets
-from stack.catalogue import Assertion, Catalogue, Recipe
+from stack.catalogue import Catalogue
 from stack.check import check_recipe
 from stack.document import parse
 from stack.errors import ExitCode, Faults, StackError
@@ -23,6 +23,7 @@ from stack.host.library import Library
 from stack.host.run import run
 from stack.plan import Plan
 from stack.profile import Accelerators, Partition, Wish
+from stack.recipe import Assertion, Recipe
 from tests.conftest import FACTS, RECORDED
 
 MODELS = {"cpu": None, "sm90": "nvidia-h100", "gfx942": "amd-mi300x"}

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stack import document
-from stack.catalogue import Recipe
 from stack.check import KINDS
 from stack.document import did_you_mean, parse, read
 from stack.environment import Environment
 from stack.errors import Faults
 from stack.profile import Profile
+from stack.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = [

@@ -17,6 +17,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("0", ("_document", "_fields", "_yaml")),
     ("0", ("_explain",)),
     ("0", ("document",)),
+    ("1", ("recipe",)),
     ("1", ("catalogue", "environment", "profile")),
     ("2", ("graph", "target")),
     ("2", ("check", "offer")),

@@ -18,6 +18,7 @@ from stack.errors import Faults, Position, StackError, bad_input
 from stack.host import parsed
 from stack.host.files import read_text
 from stack.profile import Profile
+from stack.recipe import Recipe
 from stack.words import Model
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -90,7 +91,7 @@ class Library:
         """Every recipe and data file; raises `StackError` with all their faults."""
         faults = Faults()
         data = PACKAGE / "data"
-        recipes = dict(self._all(self.files("recipes"), cat.Recipe, faults))
+        recipes = dict(self._all(self.files("recipes"), Recipe, faults))
         systems = dict(self._all({p.stem: p for p in sorted((data / "os").glob("*.yaml"))}, cat.Os, faults))
         containers = dict(self._all(self.files("containers"), cat.Container, faults))
         hardware = self.load(data / "hardware.yaml", cat.Hardware, faults)

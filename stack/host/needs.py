@@ -8,9 +8,10 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, StringConstraints
 
-from stack.catalogue import Os, Schema1
+from stack.catalogue import Os
 from stack.errors import Faults
 from stack.host.files import read_text
+from stack.recipe import Schema1
 from stack.words import AbsolutePath, Line, Model, Name, Package, Version
 
 FILE = Path(__file__).resolve().parent.parent / "data" / "host.yaml"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from stack.catalogue import Recipe
 from stack.errors import bad_input
 from stack.lock import Lock
 from stack.offer import Choice
 from stack.plan import Plan
+from stack.recipe import Recipe
 from stack.words import Provider
 
 if TYPE_CHECKING:
