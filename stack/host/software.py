@@ -35,7 +35,7 @@ class Options:
 
 def job(cell: Cell, lock: Lock, tools: Tools, options: Options, progress: Progress) -> SourceJob:
     """What the build is made of. The lock must be the cell's current one."""
-    together = _build_root(lock)
+    together = build_root(lock)
     path = next(p for p, found in locking.current(cell) if found.digest == lock.digest)
     made = SourceJob(
         spack=resolving.installed(cell, progress.line),
@@ -77,14 +77,15 @@ def without_network(namespace: tuple[str, ...]) -> tuple[str, ...]:
     return (*namespace, "unshare", "--net")
 
 
-def _build_root(lock: Lock) -> OsLock:
+def build_root(lock: Lock) -> OsLock:
+    """Packages of the build root: the image's, and the build tools."""
     more = lock.tools.packages if lock.tools else ()
     return lock.os.model_copy(update={"packages": (*lock.os.packages, *more)})
 
 
 def fetch(cell: Cell, lock: Lock, options: Options, progress: Progress) -> Mapping[str, Path]:
     """SHA-256 -> path of every package file of the build root; offline, of those that are in the cache."""
-    wanted = _build_root(lock)
+    wanted = build_root(lock)
     if not options.offline:
         return resolving.fetch_files(cell, wanted, progress.line)
     store = resolving.cache() / "archives/sha256"
