@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -41,12 +41,14 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
         out = stack.enter_context(log.open("a", encoding="utf-8", buffering=1)) if log else None
         if out:
             out.write(f"$ {command}\n")
-        with _GUARD:  # a child that `end_all` does not see yet would outlive it
-            if _STOPPED.is_set():
-                raise KeyboardInterrupt
-            child = _start(command, stdin)
-            _LIVE.add(child)
+        child = None
         try:
+            # A child that `end_all`, or we, do not know of yet when Ctrl-C comes would outlive it.
+            with _undisturbed(), _GUARD:
+                if _STOPPED.is_set():
+                    raise KeyboardInterrupt
+                child = _start(command, stdin)
+                _LIVE.add(child)
             for line in stack.enter_context(_output(child)):
                 lines.append(line)
                 if out:
@@ -55,15 +57,27 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
                     sink(line.rstrip())
             returncode = child.wait()
         except BaseException:
-            _end(child)
+            if child:
+                _end(child)
             raise
         finally:
             with _GUARD:
-                _LIVE.discard(child)
+                if child:
+                    _LIVE.discard(child)
     result = Result(returncode, "".join(lines), "".join(lines[-TAIL_LINES:]))
     if check and returncode != 0:
         raise failed(command, result, log)
     return result
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C waits until the block is left."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(command: Command, stdin: IO[bytes] | int) -> subprocess.Popen[str]:
@@ -116,6 +130,7 @@ def go_on() -> None:
 def _die_with_parent() -> None:
     """Ask Linux to end this child when we are killed, so that nothing goes on writing behind a later run's back."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def failed(command: Command, result: Result, log: Path | None = None) -> StackError:

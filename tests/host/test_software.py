@@ -80,8 +80,8 @@ def test_the_image_gets_the_software_and_another_key(cell: Cell, lock: Lock, tmp
 def test_the_view_is_on_every_path(cell: Cell, lock: Lock) -> None:
     files = dict(rendered.metadata(cell.plan, lock))
     text = files[".singularity.d/env/90-environment.sh"].text
-    assert "export PATH=/opt/sovstack/numerics/view/bin:/usr/local/sbin" in text
-    assert "export PYTHONPATH=/opt/sovstack/numerics/view/lib/python3.13/site-packages" in text
+    assert "export PATH='/opt/sovstack/numerics/view/bin:/usr/local/sbin" in text
+    assert "export PYTHONPATH='/opt/sovstack/numerics/view/lib/python3.13/site-packages'" in text
     assert rendered.software_prefix(cell.plan) == "/opt/sovstack/numerics"
 
 
