@@ -81,7 +81,7 @@ def test_what_is_built_stands_in_padded_paths_and_is_unpacked_at_the_prefix() ->
     assert read("build", "env/spack.yaml")["spack"]["view"] is False
     assert read("unpack", "env/spack.yaml")["spack"] == {
         "specs": ["numpy"],
-        "view": {"default": {"root": "/opt/sovstack/numerics/view"}},
+        "view": {"default": {"root": "/opt/sovstack/numerics/view", "link_type": "hardlink"}},
     }
 
 

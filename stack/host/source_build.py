@@ -5,6 +5,7 @@ Each step can be taken up again. Spack's own database and locks know which packa
 
 from __future__ import annotations
 
+import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +16,7 @@ from stack import build, buildroot, source
 from stack.artifact import Command, canonical_json, digest
 from stack.buildroot import Bind, Room
 from stack.catalogue import Container
-from stack.errors import ExitCode, Fault, StackError, host_lacks
+from stack.errors import ExitCode, Fault, StackError, bad_input, host_lacks
 from stack.host import files, slurm, spack
 from stack.host.run import Result, Sink, failed, run
 from stack.host.spack import Spack
@@ -23,6 +24,9 @@ from stack.lock import OsPackage
 from stack.profile import Scheduler
 from stack.render.jobs import Job
 from stack.source import Wanted
+
+PACKING = 3  # raised when the same tree is packed otherwise
+LINK = 100  # the longest target of a link that every reader of a tar takes as it is
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class SourceJob:
         upstream = self.spack.upstream
         commits = [upstream.spack.commit, upstream.packages.commit, self.spack.overlay]
         told = [[path, file.text] for path, file in source.settings(self.wanted)]
-        return digest([self.root_key, commits, told])
+        return digest([self.root_key, commits, told, PACKING])
 
     @property
     def log(self) -> Path:
@@ -287,12 +291,26 @@ def pack(folder: Path, prefix: str, epoch: int, output: Path) -> None:
             tar.addfile(_plain(tar.gettarinfo(folder, name), epoch))
         for path in _members(folder):
             info = _plain(tar.gettarinfo(path, f"{inside}/{path.relative_to(folder)}"), epoch)
+            if info.issym():
+                info.linkname = _relative(info.linkname, prefix, path.relative_to(folder).parent)
             if info.isreg():
                 info.size = path.stat().st_size
                 with path.open("rb") as handle:
                     tar.addfile(info, handle)
             else:
                 tar.addfile(info)
+
+
+def _relative(target: str, prefix: str, parent: Path) -> str:
+    """A link inside the tree without the tree's own place, so that it holds wherever the tree is.
+
+    From a target of more than 100 characters, mksquashfs 4.5 takes the `/` or the `../` at its beginning away.
+    """
+    inside = target.startswith(f"{prefix}/")
+    made = os.path.relpath(target, Path(prefix) / parent) if inside else target
+    if len(made) > LINK:
+        raise bad_input(f"a link's target is longer than {LINK} characters: {made}", remedy="choose a shorter --prefix")
+    return made
 
 
 def _members(folder: Path) -> Iterator[Path]:

@@ -105,16 +105,10 @@ spack:
 def test_two_nodes_share_the_packages_out(job: SourceJob, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in cluster.environment.items():
         monkeypatch.setenv(name, value)
-    told: list[str] = []
-    built = source_build.make(job, told.append)
-    assert set(built.seconds) == {f"{name}@1.0" for name in NAMES}
+    built = source_build.make(job, lambda _line: None)
+    assert all(built.seconds[f"{name}@1.0"] >= 8 for name in NAMES)
     output = next(job.folder.glob("sovstack-spread-*.log")).read_text()
-    by_node = {
-        node: set(re.findall(rf"^{node}: \[\+\] \S+ (\w+)@1\.0 \S+ \(\d+s\)$", output, re.MULTILINE)) for node in "01"
-    }
-    took = {node: {p for p in found if f"{node}: " in output} for node, found in by_node.items()}
-    assert took["0"] | took["1"] == set(NAMES)
-    made = [line for line in told if line.endswith(" s")]
-    assert len(made) >= len(NAMES)
-    starts = {node: set(re.findall(rf"^{node}: .* (\w+)@1\.0: install", output, re.MULTILINE)) for node in "01"}
-    print(output, starts)
+    began = [set(re.findall(rf"^{task}: \[ \] \S+ (\w+)@1\.0 install", output, re.MULTILINE)) for task in (0, 1)]
+    assert all(began), "one node did nothing"
+    assert began[0] | began[1] == set(NAMES)
+    assert not began[0] & began[1], "a package was built twice"
