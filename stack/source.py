@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -151,9 +151,19 @@ def installing(jobs: int, *, cached: bool) -> tuple[str, ...]:
     return ("install", "--only-concrete", "--no-add", *cache, "-j", str(jobs))
 
 
-def pushing(jobs: int) -> tuple[str, ...]:
-    """Put what was built, build tools included, into the build cache; what is there already stays."""
-    return ("buildcache", "push", "--unsigned", "--with-build-dependencies", "--update-index", "-j", str(jobs), "built")
+LISTING = ("find", "--no-groups", "--format", "/{hash}")
+
+
+def installed(output: str, lock: str) -> tuple[str, ...]:
+    """Hashes of the lock's own packages, build tools included, that `LISTING` printed."""
+    own = {n.hash for n in _nodes(lock) if not n.external}
+    return tuple(sorted(own & set(re.findall(r"^/([a-z2-7]{32})$", output, re.MULTILINE))))
+
+
+def pushing(jobs: int, hashes: Iterable[str]) -> tuple[str, ...]:
+    """Put these packages into the build cache; what is there already stays."""
+    words = ("buildcache", "push", "--unsigned", "--only", "package", "--update-index", "-j", str(jobs), "built")
+    return (*words, *(f"/{digest}" for digest in hashes))
 
 
 def unpacking(jobs: int) -> tuple[str, ...]:

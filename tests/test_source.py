@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from stack import source
+from stack import graph, source
 from stack.buildroot import Room
 from stack.errors import StackError
 from stack.source import Step, Wanted
+from tests.conftest import RECORDED
 
 OUTPUT = """\
 [e] phz4bik gcc@14.2.0 /usr (0s)
@@ -186,3 +187,13 @@ def test_a_modulefile_loses_its_date() -> None:
 )
 def test_of_spacks_notes_the_spec_alone_is_shipped(path: str, goes: bool) -> None:
     assert source.shipped(PurePosixPath(path)) is goes
+
+
+def test_only_what_is_installed_and_ours_is_pushed() -> None:
+    text = (RECORDED / "spack/rocky8-zen3.spack.lock").read_text()
+    nodes = graph.read(text, "spack.lock")[1]
+    ours = sorted(n.hash for n in nodes if not n.external)
+    system = next(n.hash for n in nodes if n.external)
+    output = "\n".join(["==> a line", f"/{ours[0]}", f"/{system}", "/short", f" /{ours[-1]}"])
+    assert source.installed(output, text) == (ours[0],)
+    assert source.pushing(2, ours[:1])[-2:] == ("built", f"/{ours[0]}")

@@ -130,7 +130,8 @@ def commands(job: SourceJob) -> tuple[Command, ...]:
     return (
         _root_command(job, job.folder / "work", job.folder / "root"),
         source.spack(inside, "build", source.installing(job.jobs, cached=True), "build from source"),
-        source.spack(inside, "build", source.pushing(job.jobs), "fill the build cache"),
+        source.spack(inside, "build", source.LISTING, "list what was built"),
+        source.spack(inside, "build", source.pushing(job.jobs, ("HASH",)), "fill the build cache"),
         source.spack(inside, "unpack", source.unpacking(job.jobs), "unpack from the build cache"),
         source.spack(inside, "unpack", source.REFRESH, "write modules"),
     )
@@ -189,7 +190,9 @@ def install(job: SourceJob, sink: Sink) -> dict[str, int]:
 
 def push(job: SourceJob, sink: Sink) -> None:
     """Put everything that was built into the build cache."""
-    _spack(job, "build", source.pushing(job.jobs), "fill the build cache", sink)
+    there = source.installed(_spack(job, "build", source.LISTING, "list what was built", sink), job.lock)
+    if there:  # what came from the cache has brought no build tools along
+        _spack(job, "build", source.pushing(job.jobs, there), "fill the build cache", sink)
 
 
 def unpack(job: SourceJob, sink: Sink) -> Path:
