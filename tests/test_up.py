@@ -275,7 +275,7 @@ def test_locked_names_the_packages_that_the_mirror_no_longer_has(built: Built, t
     assert done.returncode == 1
     assert "python3-numpy 1:1.0.0-1" in done.stderr
     assert not list(build.rglob("*.sif"))
-    again = sovstack("lock", *CELL, "--build-dir", build)
+    again = sovstack("lock", *CELL, "--upgrade", "--build-dir", build)
     assert again.returncode == 0
     assert "python3-numpy 1:1.0.0-1 [ffffffff] -> " in again.stdout
 

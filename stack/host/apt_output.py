@@ -42,7 +42,7 @@ class Gone(StackError):  # noqa: N818 - what has happened, and the caller goes o
         self.packages = tuple(sorted(packages))
         many = f"{len(packages)} locked package{'s' * (len(packages) != 1)}"
         what = f"the mirror no longer has {many}: {', '.join(self.packages)}"
-        remedy = "lock again (without --locked), or use a mirror that keeps old versions"
+        remedy = "lock again (`sovstack lock --upgrade`), or use a mirror that keeps old versions"
         super().__init__([Fault(what, None, remedy)], ExitCode.CHECK_FAILED)
 
 

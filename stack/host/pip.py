@@ -60,7 +60,7 @@ def unpack(lock: WheelLock, cache: Path, into: Path, site: str, sink: Sink) -> N
     if result.returncode:
         names = ", ".join(f"{f.project} {f.version}" for f in lock.files)
         last = result.tail.strip().splitlines()[-1:] or [""]
-        raise host_lacks(f"the locked wheels could not be had ({names}): {last[0]}", "lock again, without --locked")
+        raise host_lacks(f"the locked wheels could not be had ({names}): {last[0]}", "lock again: sovstack lock --upgrade")
     for path in sorted(folder.glob("*.whl")):
         sink(f"installing {path.name}")
         _install(path, into, site)

@@ -99,7 +99,7 @@ def key() -> object:
     gpg(home, "--output", str(home / "public.gpg"), "--export")
     yield home
     subprocess.run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=False, capture_output=True)
-    shutil.rmtree(home)
+    shutil.rmtree(home, ignore_errors=True)  # the agent removes its sockets at the same time
 
 
 @pytest.fixture

@@ -31,6 +31,9 @@ from stack.lock import OsPackage
 from stack.plan import Plan
 from stack.render.spack import Solve
 
+# One job for the module: on another worker its root and tree would be made a second time.
+pytestmark = pytest.mark.xdist_group("source_build")
+
 SYSTEM = "debian-13"
 PREFIX = "/opt/sovstack/greetings"
 EPOCH = 1767225600
