@@ -5,6 +5,7 @@ The checks read a document's plain data, so they also say what they can about on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,7 @@ def check_profile(document: Document, catalogue: Catalogue, faults: Faults) -> N
     _packages_for_cpu(look, catalogue)
     _roles_filled(look, catalogue)
     _wishes(look, catalogue)
+    _sites_versions(look)
 
 
 def _packages_for_cpu(look: Look, catalogue: Catalogue) -> None:
@@ -132,6 +134,16 @@ def _wishes(look: Look, catalogue: Catalogue) -> None:
     for path, name in look.keys("site"):
         if name in catalogue.recipes and "site" not in (can := provided(catalogue.recipes[name])):
             look.add(f"the recipe of {name} names no site provider", path, _list(can), key=True)
+
+
+def _sites_versions(look: Look) -> None:
+    """A site's spec may say its version again, and then the same one: Spack is told the spec, the lock the version."""
+    versions = {path[1]: version for path, version in look.words("site", "*", "version")}
+    for path, spec in look.words("site", "*", "spec"):
+        said, version = re.search(r"@=?([\w.-]+)", spec), versions.get(path[1])
+        if said and version and said[1] != version:
+            what = f"the spec says version {said[1]}, and 'version' beside it {version}"
+            look.add(what, path, "say it under 'version' alone")
 
 
 def provided(recipe: Recipe) -> tuple[str, ...]:

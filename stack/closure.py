@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import unquote
 
 from stack.catalogue import Catalogue
 from stack.errors import Faults, bad_input
 from stack.lock import CONTROL, OsPackage, WheelFile
 from stack.plan import Plan
 
-_INST = re.compile(r"^Inst (?P<name>\S+) (?:\[[^]]*\] )?\((?P<version>\S+) .*\[(?P<architecture>\S+)\]\)")
+# apt writes what would end a field as %3a: an epoch's colon, an underscore
+_FILE = re.compile(r"^'[^']*' (?P<name>[^_\s]+)_(?P<version>[^_\s]+)_(?P<architecture>[^_.\s]+)\.deb ", re.MULTILINE)
 
 
 def requested(plan: Plan) -> tuple[str, ...]:
@@ -34,13 +36,9 @@ def archive_components(plan: Plan) -> tuple[str, ...]:
     return tuple(sorted({a for c in plan.choices for a in c.archive_components}))
 
 
-def installed(simulation: str) -> tuple[tuple[str, str, str], ...]:
-    """(name, version, architecture) of every package that `apt-get --simulate install` would install."""
-    found = {
-        (m["name"].partition(":")[0], m["version"], m["architecture"])
-        for line in simulation.splitlines()
-        if (m := _INST.match(line))
-    }
+def installed(uris: str) -> tuple[tuple[str, str, str], ...]:
+    """(name, version, architecture) of every package that `apt-get --print-uris install` would fetch."""
+    found = {(m["name"], unquote(m["version"]), m["architecture"]) for m in _FILE.finditer(uris)}
     return tuple(sorted(found))
 
 

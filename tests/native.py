@@ -81,7 +81,7 @@ def make_root(cell: Cell, lock: Lock, folder: Path) -> Path:
     whole = lock.model_copy(update={"os": lock.os.model_copy(update={"packages": tuple(packages.values())})})
     for name in ("repo", "tmp"):
         (folder / name).mkdir(parents=True)
-    for sha256, path in resolving.fetch(cell, whole, print).items():
+    for sha256, path in resolving.fetch(cell, whole.os, print).items():
         (folder / "repo" / f"{sha256}.deb").symlink_to(path)
     files.write_text(folder / "repo/Packages", build.packages_index(whole.os.packages))
     epoch = cell.catalogue.defaults.source_date_epoch

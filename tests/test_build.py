@@ -37,7 +37,7 @@ def test_the_index_holds_exactly_the_locked_files(lock: Lock) -> None:
 
 
 def test_a_real_stanza_keeps_what_apt_needs() -> None:
-    rows = closure.installed((RECORDED / "closure/simulate.txt").read_text())
+    rows = closure.installed((RECORDED / "closure/uris.txt").read_text())
     packages = closure.packages((RECORDED / "closure/show.txt").read_text(), rows)
     text = build.packages_index(packages)
     libc = next(f for f in closure.stanzas(text) if f["Package"] == "libc6")

@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("2", ("check", "offer")),
     ("2", ("plan",)),
     ("3", ("lock", "sources", "verdict")),
-    ("3", ("origins",)),
+    ("3", ("changes", "origins")),
     ("3", ("independence",)),
     ("4", ("assertions", "buildroot", "closure", "explain", "render.text", "schema", "solver")),
     (

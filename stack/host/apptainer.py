@@ -144,7 +144,7 @@ def _closure(
     source = apt.Source(own.archive, urls[own.archive], own.suites, own.components)
     private = apt.open_apt(architecture, (source,), system.keys, may_lag=own.may_lag)
     private.update(sink)
-    everything = closure.installed(private.simulate(own.packages))
+    everything = closure.installed(private.closure(own.packages))
     kept = [row for row in everything if any(fnmatchcase(row[0], pattern) for pattern in own.unpack)]
     return private, closure.packages(private.show([f"{n}={v}" for n, v, _ in kept]), kept)
 

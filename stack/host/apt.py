@@ -195,13 +195,13 @@ class PrivateApt:
         lists = sorted((self.folder / "state/lists").glob("*Release"))
         return digest([[p.name, files.sha256(p)] for p in lists])
 
-    def simulate(self, packages: Sequence[str]) -> str:
-        """What installing packages (or patterns, `?essential` for example) into nothing would install: apt's text."""
-        return self._run(self.simulate_command(packages)).stdout
+    def closure(self, packages: Sequence[str]) -> str:
+        """The files that installing packages (or patterns, `?essential` for example) into nothing takes: apt's text."""
+        return self._run(self.closure_command(packages)).stdout
 
-    def simulate_command(self, packages: Sequence[str]) -> Command:
-        """What `simulate` runs."""
-        words = ("--simulate", "--no-install-recommends", "install", *packages)
+    def closure_command(self, packages: Sequence[str]) -> Command:
+        """What `closure` runs. `--simulate` would take five times as long, to put the steps in order."""
+        words = ("-qq", "--print-uris", "--no-install-recommends", "install", *packages)
         return self._command("apt-get", *words, purpose="find what the packages need")
 
     def show(self, specs: Sequence[str]) -> str:

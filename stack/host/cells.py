@@ -11,9 +11,9 @@ from stack import target as targets
 from stack.catalogue import Catalogue
 from stack.check import check_environment, check_profile
 from stack.document import Document
-from stack.errors import Faults
+from stack.errors import Faults, bad_input, host_lacks
 from stack.host import detect, solving, spack
-from stack.host.library import Library, absolute
+from stack.host.library import Library, absolute, shown
 from stack.plan import Plan
 from stack.target import HostFacts
 
@@ -101,3 +101,18 @@ def _notices(plan: Plan, catalogue: Catalogue, facts: HostFacts) -> tuple[str, .
         return ()
     _known, unknown = targets.found_accelerators(catalogue, facts)
     return tuple(f"the accelerator {device} is not in hardware.yaml and is left out" for device in unknown)
+
+
+def buildable(cell: Cell) -> None:
+    """Raise where the cell's image cannot be built on this machine, whatever were installed."""
+    import archspec.cpu
+
+    plan = cell.plan
+    if plan.base is None:
+        what = f"{plan.cell} is for the machine's own OS, and images alone are built here so far"
+        verbs = f"`sovstack lock {plan.profile.name} {plan.environment.name}`, then `sovstack render` the same"
+        raise bad_input(what, remedy=f"{verbs}; on the machine: spack -e {shown(cell.folder)}/spack install")
+    here, there = str(archspec.cpu.host().family), plan.target.family
+    if here != there:
+        what = f"{plan.target.name} is for {there}, and this machine is {here}"
+        raise host_lacks(what, f"build it on a machine of {there}")

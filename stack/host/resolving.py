@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stack import assertions, closure
 from stack import lock as locks
 from stack.artifact import Command, digest
+from stack.changes import Change, between
 from stack.errors import StackError, host_lacks
 from stack.host import apt, locking, packages, pip, solving, spack
 from stack.host.apt import PrivateApt
@@ -18,7 +19,7 @@ from stack.host.cells import Cell
 from stack.host.run import Sink
 from stack.host.solving import Solved
 from stack.host.spack import Spack
-from stack.lock import Change, Lock, OsLock, OsPackage, WheelLock
+from stack.lock import Lock, OsLock, OsPackage, WheelLock
 from stack.render import spack as render_spack
 from stack.render.spack import Solve
 
@@ -43,7 +44,7 @@ def commands(cell: Cell) -> tuple[Command, ...]:
     made: tuple[Command, ...] = ()
     if cell.plan.target.os.archives:
         private = open_apt(cell, lambda _line: None)
-        made = (private.update_command, private.simulate_command(closure.requested(cell.plan)))
+        made = (private.update_command, private.closure_command(closure.requested(cell.plan)))
     if not cell.plan.built:
         return made
     pinned = cell.catalogue.upstream
@@ -70,13 +71,18 @@ def resolve(cell: Cell, market: Market | None, sink: Sink) -> Lock:
 
 
 def _closure(cell: Cell, market: Market, wanted: tuple[str, ...], sink: Sink) -> OsLock:
+    if wanted not in market.closures:
+        market.closures[wanted] = _packages(market.apt, wanted, sink)
+    return _os_lock(cell, wanted, market.closures[wanted], market.suites)
+
+
+def _packages(private: PrivateApt, wanted: tuple[str, ...], sink: Sink) -> tuple[OsPackage, ...]:
     sink(f"finding what {len(wanted)} packages need")
-    found = closure.installed(market.apt.simulate(wanted))
+    found = closure.installed(private.closure(wanted))
     if not found:
         raise host_lacks("apt found nothing to install", "see `sovstack doctor`")
-    stanzas = market.apt.show([f"{name}={version}" for name, version, _ in found])
     sink(f"locking {len(found)} packages")
-    return _os_lock(cell, wanted, closure.packages(stanzas, found), market.suites)
+    return closure.packages(private.show([f"{name}={version}" for name, version, _ in found]), found)
 
 
 def _os_lock(
@@ -144,10 +150,11 @@ class Relocked:
 
 @dataclass(frozen=True)
 class Market:
-    """apt with up-to-date indexes of these suites."""
+    """apt with up-to-date indexes of these suites. `closures`: what it was asked for -> its answer."""
 
     apt: PrivateApt
     suites: tuple[str, ...]
+    closures: dict[tuple[str, ...], tuple[OsPackage, ...]] = field(default_factory=dict)
 
 
 _SUITE = re.compile(r"/dists/([a-z-]+)/")
@@ -203,15 +210,10 @@ def relock(cell: Cell, markets: Markets, sink: Sink) -> Relocked:
         made, answer = solve(cell, made, sink)
         assertions.check(cell.plan, answer.graph)
     locking.keep(cell, made, mark, answer)
-    return Relocked(made, locks.difference(earlier, made) if earlier else ())
+    return Relocked(made, between(earlier, made) if earlier else ())
 
 
-def fetch(cell: Cell, lock: Lock, sink: Sink) -> Mapping[str, Path]:
-    """SHA-256 -> path of every locked package file: cached ones as they are, the others from the mirror."""
-    return fetch_files(cell, lock.os, sink)
-
-
-def fetch_files(cell: Cell, wanted: OsLock, sink: Sink) -> Mapping[str, Path]:
+def fetch(cell: Cell, wanted: OsLock, sink: Sink) -> Mapping[str, Path]:
     """SHA-256 -> path of every package file; raises with all that the mirror lacks."""
     private, store = open_apt(cell, sink, wanted.suites), cache() / "archives" / "sha256"
     if not all(packages.place(store, p.sha256).is_file() for p in wanted.packages):

@@ -45,7 +45,7 @@ def job(cell: Cell, lock: Lock, tools: Tools, options: Options, progress: Progre
         container=cell.plan.container,
         architecture=lock.os.architecture,
         packages=together.packages,
-        fetch=lambda: fetch(cell, lock, options, progress),
+        fetch=lambda: fetch(cell, together, options, progress),
         mmdebstrap=tools.mmdebstrap,
         namespace=tools.namespace,
         mirror=mirror(cell, options),
@@ -83,11 +83,10 @@ def build_root(lock: Lock) -> OsLock:
     return lock.os.model_copy(update={"packages": (*lock.os.packages, *more)})
 
 
-def fetch(cell: Cell, lock: Lock, options: Options, progress: Progress) -> Mapping[str, Path]:
-    """SHA-256 -> path of every package file of the build root; offline, of those that are in the cache."""
-    wanted = build_root(lock)
+def fetch(cell: Cell, wanted: OsLock, options: Options, progress: Progress) -> Mapping[str, Path]:
+    """SHA-256 -> path of every package file; offline, the cache has to have them."""
     if not options.offline:
-        return resolving.fetch_files(cell, wanted, progress.line)
+        return resolving.fetch(cell, wanted, progress.line)
     store = resolving.cache() / "archives/sha256"
     missing = [f"{p.name} {p.version}" for p in wanted.packages if not packages.cached(store, p.sha256)]
     if missing:

@@ -5,19 +5,17 @@ Each step can be taken up again. Spack's own database and locks know which packa
 
 from __future__ import annotations
 
-import os
 import shutil
-import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from stack import build, buildroot, source
 from stack.artifact import Command, canonical_json, digest
 from stack.buildroot import Bind, Room
 from stack.catalogue import Container
-from stack.errors import ExitCode, Fault, StackError, bad_input, host_lacks
-from stack.host import files, slurm, spack
+from stack.errors import ExitCode, Fault, StackError
+from stack.host import files, packing, slurm, spack
 from stack.host.run import Result, Sink, failed, run
 from stack.host.spack import Spack
 from stack.lock import OsPackage
@@ -26,7 +24,6 @@ from stack.render.jobs import Job
 from stack.source import Wanted
 
 PACKING = 3  # raised when the same tree is packed otherwise
-LINK = 100  # the longest target of a link that every reader of a tar takes as it is
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def make(job: SourceJob, sink: Sink) -> Built:
     place = unpack(job, sink)
     tar = job.folder / "software.tar"
     with files.beside(tar) as partial:
-        pack(place, job.prefix, job.epoch, partial)
+        packing.pack(place, job.prefix, job.epoch, partial)
     built = Built(tar, files.sha256(tar), seconds)
     note = {"key": job.key, "sha256": built.sha256, "seconds": dict(seconds)}
     files.write_text(job.folder / "software.json", canonical_json(note))
@@ -281,52 +278,3 @@ def _failed(job: SourceJob, command: Command, result: Result) -> StackError:
         return failed(command, result, job.log)
     remedy = f"the whole output is in {job.log}; what was built stays, run the same again"
     return StackError((Fault(f"{p}: {why}", None, remedy) for p, why in found.items()), ExitCode.HOST)
-
-
-def pack(folder: Path, prefix: str, epoch: int, output: Path) -> None:
-    """A tar of a folder as it stands at `prefix`: links as links, owned by root, constant times, in sorted order."""
-    if not any(folder.iterdir()):
-        raise host_lacks(f"{folder} is empty", "build again")
-    inside = prefix.strip("/")
-    parents = [inside.rsplit("/", n)[0] for n in range(inside.count("/"), 0, -1)]
-    with tarfile.open(output, "w", format=tarfile.PAX_FORMAT) as tar:
-        for name in (*parents, inside):
-            tar.addfile(_plain(tar.gettarinfo(folder, name), epoch))
-        for path in _members(folder):
-            info = _plain(tar.gettarinfo(path, f"{inside}/{path.relative_to(folder)}"), epoch)
-            if info.issym():
-                info.linkname = _relative(info.linkname, prefix, path.relative_to(folder).parent)
-            if info.isreg():
-                info.size = path.stat().st_size
-                with path.open("rb") as handle:
-                    tar.addfile(info, handle)
-            else:
-                tar.addfile(info)
-
-
-def _relative(target: str, prefix: str, parent: Path) -> str:
-    """A link inside the tree without the tree's own place, so that it holds wherever the tree is.
-
-    From a target of more than 100 characters, mksquashfs 4.5 takes the `/` or the `../` at its beginning away.
-    """
-    inside = target.startswith(f"{prefix}/")
-    made = os.path.relpath(target, Path(prefix) / parent) if inside else target
-    if len(made) > LINK:
-        raise bad_input(f"a link's target is longer than {LINK} characters: {made}", remedy="choose a shorter --prefix")
-    return made
-
-
-def _members(folder: Path) -> Iterator[Path]:
-    return (p for p in sorted(folder.rglob("*")) if source.shipped(PurePosixPath(p.relative_to(folder))))
-
-
-def _plain(info: tarfile.TarInfo, epoch: int) -> tarfile.TarInfo:
-    """No owner, no time, no number of the file system; a second name of a file is a file of its own."""
-    if info.islnk():
-        info.type, info.linkname = tarfile.REGTYPE, ""
-    executable = info.isdir() or info.mode & 0o100
-    info.mode = 0o777 if info.issym() else 0o755 if executable else 0o644
-    info.uid = info.gid = 0
-    info.uname = info.gname = "root"
-    info.mtime = epoch
-    return info

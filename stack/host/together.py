@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import assertions
+from stack.changes import Change
 from stack.errors import Fault, StackError
 from stack.host import cells, files, locking, resolving
 from stack.host import run as running
 from stack.host.board import Board, Row
 from stack.host.cells import Cell
 from stack.host.library import Library
-from stack.lock import Change, Lock
+from stack.lock import Lock
 
 GIB_A_SOLVE = 2.5  # the largest seen, PyTorch for ROCm, took 1.9
 

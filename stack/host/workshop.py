@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from stack import __version__, assertions, build, report, verify
+from stack import build, verify
 from stack.artifact import Command, Tree
+from stack.changes import Change
 from stack.errors import StackError, bad_input, host_lacks
 from stack.host import (
     apptainer,
+    cells,
     checks,
-    clock,
     doctor,
     files,
     image,
     locking,
     namespace,
     pip,
+    reports,
     resolving,
     software,
     solving,
@@ -31,21 +33,13 @@ from stack.host.cells import Cell
 from stack.host.image import Image, Job
 from stack.host.library import shown
 from stack.host.progress import Progress
-from stack.lock import Change, Lock
+from stack.host.reports import Done, Written
+from stack.lock import Lock
 from stack.render import apptainer as render_apptainer
 from stack.render import modules as render_modules
 from stack.render import reframe as render_reframe
 from stack.render import spack as render_spack
 from stack.verdict import Verdict
-
-
-@dataclass(frozen=True)
-class Written:
-    """The report as it was written. `paths`: what -> where, as a user would type it."""
-
-    json: str
-    paths: Mapping[str, str]
-    reused: bool
 
 
 class Workshop:
@@ -91,8 +85,7 @@ class Workshop:
 
     def tools(self) -> None:
         """See that a build can run here, and install what this user may; raises with all that then is missing."""
-        self._refuse_native()
-        self._refuse_foreign()
+        cells.buildable(self.cell)
         if self.dry:
             return
         with self.progress.stage("tools"):
@@ -114,21 +107,6 @@ class Workshop:
     def _namespace(self) -> tuple[str, ...]:
         found = namespace.candidates()[0] if self.dry else namespace.find()
         return software.without_network(found) if self.options.offline else found
-
-    def _refuse_native(self) -> None:
-        plan = self.cell.plan
-        if plan.base is None:
-            what = f"{plan.cell} is for the machine's own OS, and images alone are built here so far"
-            verbs = f"`sovstack lock {plan.profile.name} {plan.environment.name}`, then `sovstack render` the same"
-            raise bad_input(what, remedy=f"{verbs}; on the machine: spack -e {shown(self.cell.folder)}/spack install")
-
-    def _refuse_foreign(self) -> None:
-        import archspec.cpu
-
-        here, there = str(archspec.cpu.host().family), self.cell.plan.target.family
-        if here != there:
-            what = f"{self.cell.plan.target.name} is for {there}, and this machine is {here}"
-            raise host_lacks(what, f"build it on a machine of {there}")
 
     # --- lock ---
 
@@ -157,10 +135,6 @@ class Workshop:
             if made.reused:
                 running.reused("neither an input nor the mirror changed")
             self._lock, self._changes = made.lock, made.changes
-
-    def _notes(self) -> tuple[str, ...]:
-        graph = self._lock.spack if self._lock else None
-        return assertions.notes(self.cell.plan, graph) if graph else ()
 
     # --- render ---
 
@@ -212,12 +186,12 @@ class Workshop:
 
     def _fetch(self) -> Mapping[str, Path]:
         assert self._lock  # noqa: S101 - a job is made of a lock
-        return resolving.fetch(self.cell, self._lock, self.progress.line)
+        return software.fetch(self.cell, self._lock.os, self.options, self.progress)
 
     def _unpack(self, into: Path) -> None:
         assert self._lock and self._lock.wheels  # noqa: S101 - asked for only then
         site = self.cell.plan.target.os.site_packages or ""
-        pip.unpack(self._lock.wheels, resolving.cache(), into, site, self.progress.line)
+        pip.unpack(self._lock.wheels, resolving.cache(), into, site, self.progress.line, offline=self.options.offline)
 
     def built(self, lock: Lock | None) -> Image | None:
         """The cell's image, built unless one with the same inputs stands there whole."""
@@ -314,33 +288,5 @@ class Workshop:
         if self.dry:
             return None
         self._reports = False
-        modules = self.cell.build_dir / "modules"
-        made = report.Report(
-            plan=self.cell.plan,
-            host=self.cell.facts,
-            version=__version__,
-            date=clock.now(),
-            lock=self._lock,
-            lock_changes=tuple(map(str, self._changes)),
-            image=_shown(self._image),
-            verdict=self._verdict,
-            verdict_reused=self._reused,
-            stages=tuple(self.progress.stages),
-            notices=(*self.cell.notices, *self._notes()),
-            modules=shown(modules),
-            apptainer=str(apptainer.find() or "apptainer"),
-        )
-        texts = {"report.html": report.as_html(made), "report.json": report.as_json(made)}
-        for folder in (self.cell.build_dir, self.cell.folder):
-            for name, text in texts.items():
-                files.write_text(folder / name, text)
-        paths = {
-            "image": shown(self._image.path) if self._image else "",
-            "report": shown(self.cell.build_dir / "report.html"),
-            "modules": shown(modules),
-        }
-        return Written(texts["report.json"], paths, self._reused)
-
-
-def _shown(made: Image | None) -> report.Image | None:
-    return report.Image(shown(made.path), made.sha256, made.size, made.squashfs, made.tools) if made else None
+        done = Done(self._lock, self._changes, self._image, self._verdict, self._reused)
+        return reports.write(self.cell, done, tuple(self.progress.stages))

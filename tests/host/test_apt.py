@@ -132,7 +132,7 @@ def test_the_closure_does_not_see_what_the_host_has_installed(mirror: Mirror, tm
     mirror.sign()
     private = mirror.open(tmp_path / "cache")
     private.update(quiet)
-    found = closure.installed(private.simulate(["?essential", "app"]))
+    found = closure.installed(private.closure(["?essential", "app"]))
     assert found == (("app", "99", "all"), ("base-files", "99", "all"), ("dash", "99", "all"))
     assert [p.name for p in closure.packages(private.show(["app=99", "nosuch=1"]), [("app", "99", "all")])] == ["app"]
 
@@ -277,7 +277,7 @@ def test_the_machines_own_mirror(system: Os, tmp_path: Path) -> None:
     for architecture in ("amd64", "riscv64"):
         private = apt.open_apt(architecture, (source,), system.keys, tmp_path)
         assert private.update(quiet)
-        found = closure.installed(private.simulate(["hostname"]))
+        found = closure.installed(private.closure(["hostname"]))
         assert {"hostname", "libc6"} <= {name for name, _, _ in found}
         assert {a for _, _, a in found} <= {architecture, "all"}
     packages = closure.packages(private.show([f"{n}={v}" for n, v, _ in found]), found)

@@ -46,7 +46,7 @@ def test_offline_names_what_is_not_in_the_cache(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
     with pytest.raises(StackError, match=r"not in the cache, and --offline fetches nothing: .* and \d+ more") as caught:
-        software.fetch(cell, lock, Options(offline=True), Progress(quiet=True))
+        software.fetch(cell, software.build_root(lock), Options(offline=True), Progress(quiet=True))
     assert caught.value.exit_code == ExitCode.HOST
 
 
