@@ -3,9 +3,9 @@
     python benchmarks/lock.py FOLDER [ENVIRONMENT]
 
 Eight x86-64 cells of ENVIRONMENT (`hpc-mpi`), so that plain Spack can solve them on an x86-64 machine with a GCC at
-/usr/bin: one cell by each (the best of three, in turn), eight cells by each, and eight unchanged cells. Plain Spack is the same installation with
-its indexes made, isolated from the user's settings, its cache of solves off. Package indexes are read by `sovstack`
-alone. Needs Spack (`sovstack bootstrap`) and nothing else running.
+/usr/bin: one cell by each (the best of three, in turn), eight cells by each, and eight unchanged cells. Plain Spack is
+the same installation with its indexes made, isolated from the user's settings, its cache of solves off. Package
+indexes are read by `sovstack` alone. Needs Spack (`sovstack bootstrap`) and nothing else running.
 """
 
 from __future__ import annotations
