@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import io
 import os
 import re
 import shutil
@@ -16,128 +14,31 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import archspec.cpu
 import pytest
 
-from stack import closure
-from stack.artifact import Command
 from stack.catalogue import Catalogue
 from stack.errors import StackError
-from stack.host import apptainer, apt, files, namespace, solving, source_build, spack
+from stack.host import source_build
 from stack.host.run import run
 from stack.host.source_build import SourceJob
-from stack.host.spack import Spack
-from stack.lock import OsPackage
 from stack.plan import Plan
-from stack.render.spack import Solve
+from tests.host import building
+from tests.host.building import EPOCH
 
 # One job for the module: on another worker its root and tree would be made a second time.
 pytestmark = pytest.mark.xdist_group("source_build")
 
-SYSTEM = "debian-13"
 PREFIX = "/opt/sovstack/greetings"
-EPOCH = 1767225600
-PROGRAM = b'#include <stdio.h>\nint main(void) { puts("hello from " PREFIX); return 0; }\n'
-RECIPE = '''
-from spack_repo.builtin.build_systems.generic import Package
-
-from spack.package import *
-
-
-class Greeting(Package):
-    """Without `depends_on("c")`, since Spack's compiler wrapper would have to be fetched then."""
-
-    homepage = "https://example.org/"
-    url = "https://example.org/greeting-1.0.tar.gz"
-    version("1.0", sha256="{sha256}")
-
-    def install(self, spec, prefix):
-        mkdirp(prefix.bin)
-        Executable("/usr/bin/gcc")(f'-DPREFIX="{{prefix}}"', "greeting.c", "-o", join_path(prefix.bin, "greeting"))
-'''
+WORDS = """f'-DPREFIX="{prefix}"', "greeting.c", "-o", join_path(prefix.bin, "greeting")"""
+INSTALL = f'Executable("/usr/bin/gcc")({WORDS})'
 
 
 @pytest.fixture(scope="module")
 def job(catalogue: Catalogue, laptop: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceJob]:
-    """A job of one package of our own, everything it needs at hand."""
+    """One program that prints where it was installed."""
     base = tmp_path_factory.mktemp("source")
-    tar = tarball()
-    overlay = _overlay(base, hashlib.sha256(tar).hexdigest())
-    store(base / "mirror", tar)
-    installed = spack.find(catalogue.upstream)
-    if installed is None:
-        pytest.skip("Spack is not installed: run `sovstack bootstrap`, then `make test PYTEST='-k source_build'`")
-    if not apptainer.tool("mmdebstrap"):
-        pytest.skip("mmdebstrap is not installed (as root: apt-get install mmdebstrap), see `sovstack doctor`")
-    ours = dataclasses.replace(installed, overlays=(overlay,))
-    try:
-        prefix = namespace.find()
-        packages, fetched = packages_of(catalogue)
-    except StackError as error:
-        pytest.skip(f"no build root can be made here: {error}")
-    environment, lock = _solved(ours, laptop, base)
-    yield SourceJob(
-        spack=ours, name="greetings", environment=environment, lock=lock,
-        container=catalogue.containers[SYSTEM], architecture=packages[0].architecture, packages=packages,
-        fetch=lambda: fetched, mmdebstrap=apptainer.tool("mmdebstrap") or "", namespace=prefix,
-        mirror=base / "mirror", cache=base / "cache", folder=base / "cell", prefix=PREFIX, epoch=EPOCH, jobs=2,
-    )  # fmt: skip
-    run(Command((*prefix, "rm", "-rf", str(base / "cell")), "clear up"))
-    shutil.rmtree(installed.home / "index" / ours.overlay[:16], ignore_errors=True)
-
-
-def tarball() -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        info = tarfile.TarInfo("greeting-1.0/greeting.c")
-        info.size = len(PROGRAM)
-        tar.addfile(info, io.BytesIO(PROGRAM))
-    return subprocess.run(["gzip", "-n"], input=out.getvalue(), capture_output=True, check=True).stdout
-
-
-def _overlay(base: Path, sha256: str) -> Path:
-    folder = base / "spack_repo/greetings"
-    files.write_text(folder / "repo.yaml", "repo: {namespace: greetings, api: v2.2}\n")
-    files.write_text(folder / "packages/greeting/package.py", RECIPE.format(sha256=sha256))
-    return folder
-
-
-def store(mirror: Path, data: bytes) -> None:
-    sha256 = hashlib.sha256(data).hexdigest()
-    place = mirror / "_source-cache/archive" / sha256[:2] / f"{sha256}.tar.gz"
-    place.parent.mkdir(parents=True)
-    place.write_bytes(data)
-
-
-def packages_of(catalogue: Catalogue) -> tuple[tuple[OsPackage, ...], dict[str, Path]]:
-    system = catalogue.systems[SYSTEM]
-    architecture = system.architectures[str(archspec.cpu.host().family)]
-    chosen = apt.sources(system, apt.mirrors(system, {}))
-    private = apt.open_apt(architecture, chosen, system.keys)
-    private.update(print)
-    found = closure.installed(private.closure(["?essential", "gcc", "libc6-dev", "python3", "patchelf"]))
-    stanzas = private.show([f"{name}={version}" for name, version, _ in found])
-    packages = closure.packages(stanzas, found)
-    ordered = sorted(packages, key=lambda p: p.architecture == "all")
-    return tuple(ordered), private.download_files(packages, apt.cache_folder(), print)
-
-
-def _solved(installed: Spack, plan: Plan, base: Path) -> tuple[str, str]:
-    family = str(archspec.cpu.host().family)
-    target = f"target={family}"
-    text = f"""\
-spack:
-  specs: [greeting {target}]
-  view: true
-  concretizer: {{unify: true, reuse: false, targets: {{host_compatible: false, granularity: microarchitectures}}}}
-  packages: {{all: {{require: [{target}]}}}}
-"""
-    release = 'ID=debian\nVERSION_ID="13"\nNAME="debian"\n'
-    version = installed.upstream.spack.version
-    known = {"linker": "/lib64/ld.so", "libc": "2.41", "libc_prefix": "/usr"}
-    facts = {"version": version, "target": family, **known}
-    question = Solve(text, release, facts, "0" * 64)
-    return text, solving.solve(installed, question, plan, base / "solve", base / "solve.log", print).text
+    with building.job("greetings", {"greeting": INSTALL}, catalogue, laptop, base, jobs=2) as made:
+        yield made
 
 
 def _inside(job: SourceJob, *argv: str) -> str:
