@@ -154,10 +154,14 @@ def installing(jobs: int, *, cached: bool) -> tuple[str, ...]:
 LISTING = ("find", "--no-groups", "--format", "/{hash}")
 
 
+def own(lock: str) -> frozenset[str]:
+    """Hashes of the packages that the lock has Spack build, build tools included."""
+    return frozenset(n.hash for n in _nodes(lock) if not n.external)
+
+
 def installed(output: str, lock: str) -> tuple[str, ...]:
-    """Hashes of the lock's own packages, build tools included, that `LISTING` printed."""
-    own = {n.hash for n in _nodes(lock) if not n.external}
-    return tuple(sorted(own & set(re.findall(r"^/([a-z2-7]{32})$", output, re.MULTILINE))))
+    """Hashes of the lock's own packages that `LISTING` printed."""
+    return tuple(sorted(own(lock) & set(re.findall(r"^/([a-z2-7]{32})$", output, re.MULTILINE))))
 
 
 def pushing(jobs: int, hashes: Iterable[str]) -> tuple[str, ...]:

@@ -98,8 +98,9 @@ def question(cell: Cell, lock: Lock) -> Solve:
     return render_spack.solve(cell.plan, lock, cell.catalogue.upstream, cell.documents["overlay"])
 
 
-def solve(cell: Cell, lock: Lock, sink: Sink) -> tuple[Lock, Solved]:
+def solve(cell: Cell, lock: Lock, sink: Sink, markets: Markets | None = None) -> tuple[Lock, Solved]:
     """The lock with Spack's graph; an earlier answer to the same question is taken without starting Spack."""
+    engine = (markets or Markets()).spack
     asked = question(cell, lock)
     earlier = {
         p.with_name(locking.SPACK_LOCK): found.spack for p in locking.places(cell) if (found := locking.readable(p))
@@ -107,7 +108,7 @@ def solve(cell: Cell, lock: Lock, sink: Sink) -> tuple[Lock, Solved]:
     answer = solving.reusable(asked, earlier)
     if answer is None:
         answer = solving.solve(
-            installed(cell, sink), asked, cell.plan, cell.folder / "solve", solve_log(cell), sink, cell.texts
+            engine(cell, sink), asked, cell.plan, cell.folder / "solve", solve_log(cell), sink, cell.texts
         )
     return locks.solved(lock, cell.plan, answer.graph), answer
 
@@ -161,7 +162,7 @@ _SUITE = re.compile(r"/dists/([a-z-]+)/")
 
 
 class Markets:
-    """apt for several cells at once: each index is brought up to date once, and asked by one thread at a time.
+    """apt and Spack for several cells at once: each index is brought up to date once, and one thread at a time asks it.
 
     `lenient`: a suite whose index the mirror has damaged is left out, which the lock then shows.
     """
@@ -170,6 +171,19 @@ class Markets:
         self.guard = threading.Lock()
         self.lenient = lenient
         self._fresh: dict[str, Market] = {}
+        self._fetching = threading.Lock()
+        self._no_spack: StackError | None = None
+
+    def spack(self, cell: Cell, sink: Sink) -> Spack:
+        """Spack, fetched by the first who needs it; where that fails, it fails for everyone at once."""
+        with self._fetching:
+            if self._no_spack:
+                raise self._no_spack
+            try:
+                return installed(cell, sink)
+            except StackError as error:
+                self._no_spack = error
+                raise
 
     def fresh(self, cell: Cell, sink: Sink) -> Market | None:
         """apt with up-to-date indexes; None for a distribution whose packages cannot be had. Hold the guard."""
@@ -207,7 +221,7 @@ def relock(cell: Cell, markets: Markets, sink: Sink) -> Relocked:
         earlier, answer = locking.former(cell), None
         made = resolve(cell, market, sink)
     if cell.plan.built:
-        made, answer = solve(cell, made, sink)
+        made, answer = solve(cell, made, sink, markets)
         assertions.check(cell.plan, answer.graph)
     locking.keep(cell, made, mark, answer)
     return Relocked(made, between(earlier, made) if earlier else ())

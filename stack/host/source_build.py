@@ -180,7 +180,7 @@ def install(job: SourceJob, sink: Sink) -> dict[str, int]:
     if job.spread:
         result = _spread(job, job.spread, words, sink)
     else:
-        result = _spack(job, "build", words, "build from source", sink)
+        result = _spack(job, "build", words, "build from source", sink, len(source.own(job.lock)))
     source.same(job.lock, files.read_text(job.folder / "spack/build/env/spack.lock", 64 << 20))
     return source.times(result)
 
@@ -232,16 +232,10 @@ def room(job: SourceJob) -> Room:
     return Room(job.namespace, str(job.folder / "root"), shown, job.epoch, job.offline)
 
 
-def _spack(job: SourceJob, stage: str, arguments: tuple[str, ...], purpose: str, sink: Sink) -> str:
-    """Call Spack; its lines about packages reach the user, everything reaches the log."""
-
-    def told(line: str) -> None:
-        step = source.step(line)
-        if step:
-            sink(str(step))
-
+def _spack(job: SourceJob, stage: str, arguments: tuple[str, ...], purpose: str, sink: Sink, of: int = 0) -> str:
+    """Call Spack; its lines about packages (`of` how many) reach the user, everything reaches the log."""
     command = source.spack(room(job), stage, arguments, purpose)
-    result = run(command, told, check=False, log=job.log)
+    result = run(command, _telling(sink, of), check=False, log=job.log)
     if result.returncode:
         raise _failed(job, command, result)
     return result.stdout
@@ -260,16 +254,29 @@ def _spread(job: SourceJob, spread: Spread, arguments: tuple[str, ...], sink: Si
         minutes=spread.minutes,
     )
 
-    def told(line: str) -> None:
-        step = source.step(line)
-        sink(str(step) if step else line if line.startswith("job ") else "")
-
-    status, output = slurm.perform(work, told, job.log)
+    status, output = slurm.perform(work, _telling(sink, len(source.own(job.lock))), job.log)
     with job.log.open("a", encoding="utf-8") as log:
         log.write(output)
     if status:
         raise _failed(job, command, Result(status, output, output[-4000:]))
     return output
+
+
+def _telling(sink: Sink, of: int = 0) -> Sink:
+    """Tells of every package once that it is done: of several nodes, each finds what another has built."""
+    done: set[str] = set()
+
+    def told(line: str) -> None:
+        step = source.step(line)
+        if line.startswith("job "):
+            sink(line)
+        elif step and step.phase:
+            sink(str(step))
+        elif step and step.package not in done:
+            done.add(step.package)
+            sink(f"{step} ({len(done)} of {of})" if of else str(step))
+
+    return told
 
 
 def _failed(job: SourceJob, command: Command, result: Result) -> StackError:

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from stack.catalogue import Catalogue
-from stack.errors import ExitCode, StackError
+from stack.errors import ExitCode, StackError, host_lacks
 from stack.host import cells, locking, resolving
 from stack.host import spack as host_spack
 from stack.host.cells import Cell
 from stack.host.library import Library, shipped
+from stack.host.run import Sink
+from stack.host.spack import Spack
 from tests.host.test_locking import TEXT, keep, open_tiny, quiet
 
 NOWHERE = "http://127.0.0.1:9/x.git"
@@ -89,6 +91,21 @@ def test_a_changed_question_needs_spack_and_says_so_in_one_line(cell: Cell, with
     assert len(caught.value.faults) == 1 and "\n" not in str(caught.value)
     assert NOWHERE in str(caught.value) and "--spack-git" in str(caught.value)
     assert locking.adopt(cell)  # what was there is there still
+
+
+def test_spack_that_cannot_be_fetched_is_asked_for_once(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Cell] = []
+
+    def nowhere(cell: Cell, _sink: Sink) -> Spack:
+        asked.append(cell)
+        raise host_lacks("Spack cannot be fetched")
+
+    monkeypatch.setattr(resolving, "installed", nowhere)
+    markets, lock = resolving.Markets(), resolving.resolve(cell, None, quiet)
+    for _cell in range(3):
+        with pytest.raises(StackError, match="cannot be fetched"):
+            resolving.solve(cell, lock, quiet, markets)
+    assert len(asked) == 1
 
 
 def test_a_dry_run_names_what_would_be_fetched_and_solved(cell: Cell, without_spack: None) -> None:

@@ -109,6 +109,18 @@ def test_a_killed_build_leaves_no_process(job: SourceJob) -> None:
     _until(lambda: not _running(mark))
 
 
+def test_a_package_is_told_of_once_though_every_node_finds_it_done() -> None:
+    lines = (
+        "[ ] 3xkfmw2 blis@2.0 build (11s)", "job 3: running on n1", "[+] 3xkfmw2 blis@2.0 /opt/blis (2m40s)",
+        "[+] 3xkfmw2 blis@2.0 /opt/blis (0s)", "==> Installing", "[+] a5kfmw2 zlib@1.3 /opt/zlib (3s)",
+    )  # fmt: skip
+    told: list[str] = []
+    tell = source_build._telling(told.append, 2)
+    for line in lines:
+        tell(line)
+    assert told == ["blis@2.0: build", "job 3: running on n1", "blis@2.0 in 160 s (1 of 2)", "zlib@1.3 in 3 s (2 of 2)"]
+
+
 def _until(true: Callable[[], bool]) -> None:
     for _ in range(100):
         if true():
