@@ -72,12 +72,12 @@ def _stale(cell: Cell, lock: Lock, path: Path) -> tuple[str, ...]:
 
 def strict(cell: Cell) -> Lock:
     """The lock as it is; raises when there is none or when the documents have moved on."""
-    lock = read(cell)
+    lock, again = read(cell), f"`sovstack lock {cell.plan.profile.name} {cell.plan.environment.name}`"
     if lock is None:
-        raise bad_input(f"{cell.lock_path} does not exist", remedy="run once without --locked")
+        raise bad_input(f"{cell.lock_path} does not exist", remedy=f"{again} makes it")
     found = stale(cell)
     if found:
-        raise bad_input("; ".join(found), remedy="run without --locked to lock again")
+        raise bad_input("; ".join(found), remedy=f"{again}, or run without --locked and --offline")
     return lock
 
 

@@ -71,7 +71,7 @@ def test_what_changed_is_named(cell: Cell) -> None:
         "the profile changed since the lock was made",
     )
     assert locking.adopt(other) is None
-    with pytest.raises(StackError, match=r"the profile changed .*run without --locked"):
+    with pytest.raises(StackError, match=r"the profile changed .*run without --locked and --offline"):
         locking.strict(other)
 
 
