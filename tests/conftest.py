@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,9 @@ from tests.command import sovstack
 
 FACTS = HostFacts("debian-12", "Debian GNU/Linux 12 (bookworm)", "zen2", 2, 23.5, ())
 RECORDED = Path(__file__).parent / "recorded"
+
+# A shell starts what runs in its background with interrupts ignored, and what the tests start would ignore them too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +62,7 @@ def apptainer(able: None) -> str:
 
 
 @pytest.fixture(scope="session")
-def spack(catalogue: Catalogue) -> Spack:
+def real_spack(catalogue: Catalogue) -> Spack:
     """Spack as `sovstack bootstrap` puts it there, or installed now from where the environment says that it is."""
     pinned = catalogue.upstream
     found = host_spack.find(pinned)

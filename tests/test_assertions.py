@@ -21,6 +21,7 @@ from stack.graph import Edge, Graph, Node, Value
 from stack.host import spack
 from stack.host.library import Library
 from stack.host.run import run
+from stack.host.spack import Spack
 from stack.plan import Plan
 from stack.profile import Accelerators, Partition, Wish
 from stack.recipe import Assertion, Recipe
@@ -261,13 +262,10 @@ print(json.dumps([told("sovstack"), told("builtin")]))
 """
 
 
-def test_the_overlay_takes_mkl_from_pytorch_and_nothing_else(catalogue: Catalogue, tmp_path: Path) -> None:
-    installed = spack.find(catalogue.upstream)
-    if installed is None:
-        pytest.skip("Spack is not installed; run `sovstack bootstrap`, then `make test`")
-    scope = spack.scope(installed, tmp_path)
+def test_the_overlay_takes_mkl_from_pytorch_and_nothing_else(real_spack: Spack, tmp_path: Path) -> None:
+    scope = spack.scope(real_spack, tmp_path)
     (tmp_path / "look.py").write_text(_LOOK, encoding="utf-8")
-    command = installed.command(("python", str(tmp_path / "look.py")), "look at a package", tmp_path, scope=scope)
+    command = real_spack.command(("python", str(tmp_path / "look.py")), "look at a package", tmp_path, scope=scope)
     ours, upstreams = json.loads(run(command).stdout.splitlines()[-1])
     gone = [wanted for wanted in upstreams[0] if wanted not in ours[0]]
     assert gone and all(spec.partition("@")[0] == "mkl" for _when, spec in gone)

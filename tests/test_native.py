@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from stack.catalogue import Catalogue
 from stack.host import locking, namespace, resolving, spack
 from stack.host.cells import Cell
 from stack.host.library import Library
@@ -21,7 +20,7 @@ from tests import native
 from tests.command import ROOT, SITE, argv, environment, sovstack
 from tests.test_up import processes_below
 
-pytestmark = [pytest.mark.image, pytest.mark.xdist_group("native")]
+pytestmark = [pytest.mark.image, pytest.mark.xdist_group("native"), pytest.mark.usefixtures("able")]
 PROFILES = {"amd64": "generic-x86", "arm64": "generic-arm"}  # for riscv64 the solver is on no package index
 WORDS = ("kernels", "--root", SITE)
 LOCKS = ("stack.lock.json", "spack.lock")
@@ -41,14 +40,6 @@ exec "$@"
 """
 OS_RELEASE = 'ID=opensuse-leap\nVERSION_ID="15.6"\nNAME="openSUSE Leap"\n'
 CPUINFO = "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nflags\t\t: fpu mmx sse sse2 lm\n\n"
-
-
-@pytest.fixture(scope="module")
-def installed(able: None, catalogue: Catalogue) -> Spack:
-    found = spack.find(catalogue.upstream)
-    if found is None:
-        pytest.skip("Spack is not installed: run `sovstack bootstrap`, then `make test PYTEST='-k native'`")
-    return found
 
 
 @dataclass(frozen=True)
@@ -74,13 +65,13 @@ def lock(profile: str, build: Path) -> Locked:
 
 
 @pytest.fixture(scope="module")
-def locked(installed: Spack, tmp_path_factory: pytest.TempPathFactory) -> Locked:
+def locked(able: None, real_spack: Spack, tmp_path_factory: pytest.TempPathFactory) -> Locked:
     return lock("generic-x86", tmp_path_factory.mktemp("locked"))
 
 
 @pytest.mark.parametrize("architecture", PROFILES)
 def test_every_hash_is_the_targets_own(
-    architecture: str, installed: Spack, tmp_path: Path, request: pytest.FixtureRequest
+    architecture: str, real_spack: Spack, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     made = native.open_(PROFILES[architecture], "kernels", tmp_path)
     family = made.plan.target.family
@@ -99,7 +90,7 @@ def test_every_hash_is_the_targets_own(
     try:
         root = native.make_root(here.cell, whole, place)
         native.make_solver(here.cell, place / "work/solver")
-        there = native.concretize(here.cell, whole, installed, root, place / "work")
+        there = native.concretize(here.cell, whole, real_spack, root, place / "work")
     finally:
         native.remove(place / "root", family)
     named = {f"{n.name}@{n.version}": n.hash for n in whole.spack.nodes}

@@ -144,29 +144,23 @@ def read_until(child: subprocess.Popen[str], sign: str) -> str:
     return seen
 
 
-@pytest.mark.parametrize(
-    ("stage", "later"),
-    [
-        ("tools", 0),
-        ("lock", 0),
-        ("render", 0),
-        ("root file system", 0),
-        ("root file system", 8),
-        ("squashfs", 0),
-        ("image", 0),
-        ("checks", 0),
-    ],
-)
-def test_a_killed_up_resumes(built: Built, tmp_path: Path, stage: str, later: float) -> None:
+KILLS = (
+    ("tools", 0), ("lock", 0), ("render", 0), ("root file system", 0), ("root file system", 8), ("squashfs", 0),
+    ("image", 0), ("checks", 0),
+)  # fmt: skip
+
+
+def test_an_up_killed_again_and_again_resumes(built: Built, tmp_path: Path) -> None:
     build = tmp_path / "build"
-    with started("up", *CELL, "--build-dir", build) as child:
-        seen = read_until(child, stage)
-        assert stage in seen
-        time.sleep(later)
-        child.kill()
-        child.wait()
-    assert not list(build.glob("small/laptop/*/small.sif")) or stage == "checks"
-    assert not (build / "report.json").exists()
+    for stage, later in KILLS:
+        with started("up", *CELL, "--build-dir", build) as child:
+            seen = read_until(child, f"==> {stage}")
+            assert f"==> {stage}" in seen, f"resumed after the last kill, it did not come to {stage}: {seen}"
+            time.sleep(later)
+            child.kill()
+            child.wait()
+        assert not list(build.glob("small/laptop/*/small.sif")) or stage == "checks"
+        assert not (build / "report.json").exists()
     done = sovstack("up", *CELL, "--build-dir", build)
     assert done.returncode == 0, done.stderr
     assert record(build) == built.record

@@ -17,9 +17,8 @@ import pytest
 
 from stack import closure
 from stack.artifact import Command
-from stack.catalogue import Catalogue
 from stack.errors import StackError
-from stack.host import apptainer, apt, files, namespace, solving, spack
+from stack.host import apptainer, apt, files, namespace, solving
 from stack.host.run import run
 from stack.host.source_build import SourceJob
 from stack.host.spack import Spack
@@ -27,7 +26,6 @@ from stack.lock import OsPackage
 from stack.plan import Plan
 from stack.render.spack import Solve
 
-SYSTEM = "debian-13"
 EPOCH = 1767225600
 PROGRAM = b'#include <stdio.h>\nint main(void) { puts("hello from " PREFIX); return 0; }\n'
 RECIPE = '''
@@ -51,24 +49,21 @@ class {name}(Package):
 
 @contextmanager
 def job(
-    name: str, installs: Mapping[str, str], catalogue: Catalogue, plan: Plan, base: Path, jobs: int
+    name: str, installs: Mapping[str, str], installed: Spack, plan: Plan, base: Path, jobs: int
 ) -> Iterator[SourceJob]:
     """A job of packages of our own with everything it needs at hand; `installs`: package -> a line of its recipe."""
-    installed = spack.find(catalogue.upstream)
-    if installed is None:
-        pytest.skip(f"Spack is not installed: run `sovstack bootstrap`, then `make test PYTEST='-k {name}'`")
     if not apptainer.tool("mmdebstrap"):
         pytest.skip("mmdebstrap is not installed (as root: apt-get install mmdebstrap), see `sovstack doctor`")
     ours = dataclasses.replace(installed, overlays=(_overlay(name, installs, base),))
     try:
         prefix = namespace.find()
-        packages, fetched = _packages(catalogue)
+        packages, fetched = _packages(plan)
     except StackError as error:
         pytest.skip(f"no build root can be made here: {error}")
     environment, lock = _solved(ours, plan, base, tuple(installs))
     try:
         yield SourceJob(
-            spack=ours, name=name, environment=environment, lock=lock, container=catalogue.containers[SYSTEM],
+            spack=ours, name=name, environment=environment, lock=lock, container=plan.container,
             architecture=packages[0].architecture, packages=packages, fetch=lambda: fetched,
             mmdebstrap=apptainer.tool("mmdebstrap") or "", namespace=prefix, mirror=base / "mirror",
             cache=base / "cache", folder=base / "cell", prefix=f"/opt/sovstack/{name}", epoch=EPOCH, jobs=jobs,
@@ -102,8 +97,8 @@ def _tarball() -> bytes:
     return subprocess.run(["gzip", "-n"], input=out.getvalue(), capture_output=True, check=True).stdout
 
 
-def _packages(catalogue: Catalogue) -> tuple[tuple[OsPackage, ...], dict[str, Path]]:
-    system = catalogue.systems[SYSTEM]
+def _packages(plan: Plan) -> tuple[tuple[OsPackage, ...], dict[str, Path]]:
+    system = plan.target.os
     architecture = system.architectures[str(archspec.cpu.host().family)]
     private = apt.open_apt(architecture, apt.sources(system, apt.mirrors(system, {})), system.keys)
     private.update(print)

@@ -100,7 +100,7 @@ def hostile(folder: Path) -> dict[str, str]:
     }
 
 
-def test_a_real_solve_for_another_machine_among_hostile_settings(spack: Spack, tmp_path: Path) -> None:
+def test_a_real_solve_for_another_machine_among_hostile_settings(real_spack: Spack, tmp_path: Path) -> None:
     extra = hostile(tmp_path)
     done = lock(tmp_path, **extra)
     assert done.returncode == 0, done.stderr

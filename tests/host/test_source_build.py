@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from stack.catalogue import Catalogue
 from stack.errors import StackError
 from stack.host import source_build
 from stack.host.run import run
 from stack.host.source_build import SourceJob
+from stack.host.spack import Spack
 from stack.plan import Plan
 from tests.host import building
 from tests.host.building import EPOCH
@@ -34,10 +34,10 @@ INSTALL = f'Executable("/usr/bin/gcc")({WORDS})'
 
 
 @pytest.fixture(scope="module")
-def job(catalogue: Catalogue, laptop: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceJob]:
+def job(real_spack: Spack, laptop: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceJob]:
     """One program that prints where it was installed."""
     base = tmp_path_factory.mktemp("source")
-    with building.job("greetings", {"greeting": INSTALL}, catalogue, laptop, base, jobs=2) as made:
+    with building.job("greetings", {"greeting": INSTALL}, real_spack, laptop, base, jobs=2) as made:
         yield made
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from stack.catalogue import Catalogue
 from stack.host import source_build
 from stack.host.source_build import SourceJob, Spread
+from stack.host.spack import Spack
 from stack.plan import Plan
 from stack.profile import Scheduler
 from tests import slurm
@@ -27,11 +27,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def job(catalogue: Catalogue, laptop: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceJob]:
+def job(real_spack: Spack, laptop: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceJob]:
     """Four packages that take their time."""
     installs = dict.fromkeys(NAMES, 'Executable("/usr/bin/sleep")("8")')
     base = tmp_path_factory.mktemp("spread")
-    with building.job("spread", installs, catalogue, laptop, base, jobs=1) as made:
+    with building.job("spread", installs, real_spack, laptop, base, jobs=1) as made:
         yield dataclasses.replace(made, spread=Spread(Scheduler(kind="slurm"), nodes=2, minutes=10))
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from stack import sources
-from stack.catalogue import Catalogue
 from stack.errors import StackError
-from stack.host import spack, wanted_sources
+from stack.host import wanted_sources
 from stack.host.spack import Spack
 from tests.conftest import RECORDED
 
@@ -21,16 +20,8 @@ def quiet(line: str) -> None:
     """A sink that forgets."""
 
 
-@pytest.fixture
-def installed(catalogue: Catalogue) -> Spack:
-    found = spack.find(catalogue.upstream)
-    if found is None:
-        pytest.skip("needs the pinned Spack: run `sovstack bootstrap`")
-    return found
-
-
-def test_the_recorded_list_is_what_spack_says_of_the_lock(installed: Spack, tmp_path: Path) -> None:
-    made = wanted_sources.wanted(installed, LOCK, tmp_path, quiet)
+def test_the_recorded_list_is_what_spack_says_of_the_lock(real_spack: Spack, tmp_path: Path) -> None:
+    made = wanted_sources.wanted(real_spack, LOCK, tmp_path, quiet)
     recorded = sources.parse((RECORDED / "sources/numerics.json").read_text(), "numerics")
     assert made.spack == recorded.spack
     for one, other in zip(made.packages, recorded.packages, strict=True):
@@ -42,15 +33,15 @@ def test_the_recorded_list_is_what_spack_says_of_the_lock(installed: Spack, tmp_
     assert sorted(p.name for p in LOCK.iterdir()) == ["spack.lock", "spack.yaml"]
 
 
-def test_another_spack_is_refused(installed: Spack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    repository = installed.upstream.spack.model_copy(update={"version": "0.1"})
-    other = installed.upstream.model_copy(update={"spack": repository})
-    older = Spack(other, installed.home, installed.overlays)
+def test_another_spack_is_refused(real_spack: Spack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    repository = real_spack.upstream.spack.model_copy(update={"version": "0.1"})
+    other = real_spack.upstream.model_copy(update={"spack": repository})
+    older = Spack(other, real_spack.home, real_spack.overlays)
     with pytest.raises(StackError, match=r"this is Spack 1\..*, and 0\.1 is needed"):
         wanted_sources.wanted(older, LOCK, tmp_path, quiet)
 
 
-def test_a_lock_of_other_packages_is_a_clear_error(installed: Spack, tmp_path: Path) -> None:
+def test_a_lock_of_other_packages_is_a_clear_error(real_spack: Spack, tmp_path: Path) -> None:
     data = json.loads((LOCK / "spack.lock").read_text())
     for node in data["concrete_specs"].values():
         if node["name"] == "bzip2":
@@ -60,4 +51,4 @@ def test_a_lock_of_other_packages_is_a_clear_error(installed: Spack, tmp_path: P
     (folder / "spack.yaml").write_bytes((LOCK / "spack.yaml").read_bytes())
     (folder / "spack.lock").write_text(json.dumps(data))
     with pytest.raises(StackError, match="could not list the sources that the lock wants"):
-        wanted_sources.wanted(installed, folder, tmp_path / "work", quiet)
+        wanted_sources.wanted(real_spack, folder, tmp_path / "work", quiet)
