@@ -83,7 +83,9 @@ def check(
 
 
 def schema(
-    kind: Annotated[str, typer.Argument(help="profile, environment, recipe, container, os, hardware, defaults, lock")],
+    kind: Annotated[
+        str, typer.Argument(help="profile, environment, recipe, container, os, hardware, defaults, lock, upstream")
+    ],
 ) -> None:
     """Print the JSON Schema of a kind of document, for editors."""
     from stack.artifact import canonical_json

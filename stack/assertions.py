@@ -1,4 +1,4 @@
-"""Ring 3. What the recipes say must be true of the graph that Spack solved, and what of it is not."""
+"""Ring 4. What the recipes say must be true of the graph that Spack solved, and what of it is not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from stack.plan import Plan
 from stack.recipe import Assertion
 
 _WORD = re.compile(r"(?P<version>@[^\s+~]+)|(?P<flag>[+~][\w-]+)|(?P<key>[\w-]+)=(?P<value>[^\s+~]+)|\s+")
-_NEWEST = ("head", "trunk", "main", "master", "develop")  # Spack orders these above every number
+# As Spack orders them: above every number, and below the version that they lead to.
+_NEWEST = ("stable", "nightly", "trunk", "head", "master", "main", "develop")
+_EARLY = ("alpha", "beta", "rc")
+_END = -1
 _FLAGS = {True: "+", False: "~"}
 
 
@@ -136,10 +139,11 @@ def _in_range(version: str, wanted: str) -> bool:
     if wanted.startswith("="):
         return version == wanted[1:]
     low, colon, high = wanted.partition(":")
-    if not colon:
-        return _starts(version, wanted)
-    above = not low or _order(version) >= _order(low)
-    return above and (not high or _order(version) <= _order(high) or _starts(version, high))
+    order = _order(version)
+    if low and order < _order(low):
+        return False
+    last = high if colon else low
+    return not last or order <= _order(last) or _starts(version, last) or order < _order(_next(last))
 
 
 def _starts(version: str, prefix: str) -> bool:
@@ -147,16 +151,24 @@ def _starts(version: str, prefix: str) -> bool:
     return parts[: len(wanted)] == wanted
 
 
+def _next(version: str) -> str:
+    """The version up to which a range that ends with this one goes: of 1.2, to all that is before 1.3."""
+    head, number = re.fullmatch(r"(.*?)(\d*)", version, re.DOTALL).groups()  # type: ignore[union-attr]
+    return f"{head}{int(number) + 1}" if number else version
+
+
 def _parts(version: str) -> list[str]:
     return re.findall(r"\d+|[a-zA-Z]+", version)
 
 
 def _order(version: str) -> list[tuple[int, int, str]]:
-    """Words stand before numbers, but for the names of what is newest."""
-    return [(1, int(p), "") if p.isdigit() else (_rank(p), 0, p) for p in _parts(version)]
+    """What sorts as Spack does: words stand before numbers, and the end of a version before both."""
+    return [*((1, int(p), "") if p.isdigit() else (_rank(p), 0, p) for p in _parts(version)), (_END, 0, "")]
 
 
 def _rank(word: str) -> int:
+    if word in _EARLY:
+        return _END - len(_EARLY) + _EARLY.index(word)
     return 2 + _NEWEST.index(word) if word in _NEWEST else 0
 
 

@@ -56,17 +56,16 @@ class Bind:
 
 @dataclass(frozen=True)
 class Room:
-    """A build root and what is shown in it. `namespace`: a prefix in which we are root; `offline`: without network."""
+    """A build root and what is shown in it. `namespace`: a prefix in which we are root."""
 
     namespace: tuple[str, ...]
     root: str
     binds: tuple[Bind, ...]
     epoch: int
-    offline: bool = True
 
     def command(self, argv: tuple[str, ...], purpose: str, more: Mapping[str, str] | None = None) -> Command:
         """Run a program in the root: the root itself is read-only, and of variables it has ours and `more`."""
-        cut = ("unshare", "--uts", *(("--net",) if self.offline else ()))
+        cut = ("unshare", "--uts", "--net")
         shown = [word for b in self.binds for word in ("rw" if b.writable else "ro", b.source, b.target)]
         variables = ("env", "-i", *(f"{k}={v}" for k, v in sorted({**self._environment(), **(more or {})}.items())))
         call = ("sh", "-c", _ENTER, "enter", self.root, *shown, "--", *variables, *argv)

@@ -13,7 +13,7 @@ import typer
 
 from stack import answers, verbs
 from stack.answers import cell_of, say, workshop_of
-from stack.errors import ExitCode, StackError
+from stack.errors import ExitCode, StackError, bad_input
 from stack.options import (
     BUILD,
     BuildOption,
@@ -102,10 +102,11 @@ def build(
         Path | None, typer.Option("--mirror", help="Spack source mirror; <build>/mirror by default.")
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option("--build-cache", help="Spack build cache, read and written; your own by default.")
+        Path | None,
+        typer.Option("--build-cache", help="Folder of build caches, read and written; your own by default."),
     ] = None,
     prefix: Annotated[
-        str | None, typer.Option("--prefix", help="Where what is built is to stand; in the image by default.")
+        str | None, typer.Option("--prefix", help="Put what is built together for this folder, and make no image.")
     ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, help="Processes at once; the cores by default.")
@@ -113,20 +114,29 @@ def build(
     scheduler: Annotated[
         str | None, typer.Option("--scheduler", help="Build from source on several nodes: slurm.")
     ] = None,
-    nodes: Annotated[int, typer.Option("--nodes", min=1, help="How many nodes; all share the build folder.")] = 2,
+    nodes: Annotated[
+        int | None, typer.Option("--nodes", min=1, help="How many nodes, 2 by default; all share the build folder.")
+    ] = None,
     quiet: QuietOption = False,
     no_wait: NoWaitOption = False,
 ) -> None:
     """Build the image of a cell from its lock, and first what Spack builds from source."""
-    from stack.host.software import Options, spread
+    from stack.host.software import Options, spread, usable
 
+    if nodes and not scheduler:
+        raise bad_input("--nodes is for a build that a scheduler spreads", remedy="add --scheduler slurm")
     cell = cell_of(root, profile, environment, partition, build_dir)
-    over = spread(cell, scheduler, nodes) if scheduler else None
+    over = spread(cell, scheduler, nodes or 2) if scheduler is not None else None
     options = Options(offline=offline, mirror=mirror, cache=cache, prefix=prefix, jobs=jobs, spread=over)
+    usable(cell, options)
     with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait, options=options) as shop:
         shop.tools()
         made, _changes = shop.locked(strict=locked or offline)
-        image = shop.built(made)
+        tree = shop.tree(made) if prefix else None
+        image = None if prefix else shop.built(made)
+    if tree is not None:
+        put = {"tar": str(tree.tar), "sha256": tree.sha256, "folder": str(tree.tar.with_name("software"))}
+        say(put, as_json, f"{tree.tar}\nsha256:{tree.sha256}\nfor {prefix}")
     if image is not None:
         data = {"image": str(image.path), "sha256": image.sha256, "squashfs": image.squashfs, "size": image.size}
         say(data, as_json, f"{image.path}\nsha256:{image.sha256}")

@@ -1,4 +1,4 @@
-"""Ring 3. What apt and pip print about a closure -> parts of a lock. Pure; the commands are run by the edge."""
+"""Ring 4. What apt and pip print about a closure -> parts of a lock. Pure; the commands are run by the edge."""
 
 from __future__ import annotations
 

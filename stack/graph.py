@@ -100,17 +100,6 @@ class Graph(Model):
         found = {e.hash for n in self.nodes for e in n.dependencies if virtual in e.virtuals}
         return tuple(sorted((nodes[h] for h in found), key=lambda n: (n.name, n.hash)))
 
-    def closure(self, *types: DependencyType) -> tuple[Node, ...]:
-        """Roots and what they reach by dependencies of these types."""
-        nodes, found = self.by_hash(), dict.fromkeys(r.hash for r in self.roots)
-        waiting = list(found)
-        while waiting:
-            for edge in nodes[waiting.pop()].dependencies:
-                if edge.hash not in found and set(types) & set(edge.types):
-                    found[edge.hash] = None
-                    waiting.append(edge.hash)
-        return tuple(n for n in self.nodes if n.hash in found)
-
 
 def read(text: str, name: str) -> tuple[tuple[Root, ...], tuple[Node, ...], str]:
     """Roots, nodes and Spack's own commit, of a `spack.lock`; raises `StackError` for a damaged one."""

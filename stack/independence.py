@@ -1,4 +1,4 @@
-"""Ring 4. How many independent archives hold each source: what was seen of them, as a table with findings."""
+"""Ring 3. How many independent archives hold each source: what was seen of them, as a table with findings."""
 
 from __future__ import annotations
 
@@ -56,12 +56,9 @@ class Finding:
     text: str
 
 
-def rows(
-    wanted: Wanted, seen: Mapping[str, Iterable[Seen]], had: Mapping[str, str], only: Sequence[str] = ()
-) -> tuple[Row, ...]:
-    """The table. `seen` and `had` by the file's place in the mirror; `only`: these places alone."""
-    files = [s for s in needed(wanted) if not only or s.path in only]
-    return tuple(Row(s, _best(seen.get(s.path, ())), had.get(s.path, "")) for s in files)
+def rows(wanted: Wanted, seen: Mapping[str, Iterable[Seen]], had: Mapping[str, str]) -> tuple[Row, ...]:
+    """The table. `seen` and `had` by the file's place in the mirror."""
+    return tuple(Row(s, _best(seen.get(s.path, ())), had.get(s.path, "")) for s in needed(wanted))
 
 
 def _best(seen: Iterable[Seen]) -> tuple[Seen, ...]:

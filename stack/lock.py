@@ -271,5 +271,5 @@ def _damaged(text: str, name: str, error: ValidationError) -> StackError:
     if isinstance(version, int) and version > 1:
         return bad_input(f"lock of schema {version}; this program reads 1", where, "use a newer sovstack")
     found = error.errors(include_url=False)[:20]
-    told = [f"{'.'.join(map(str, e['loc'])) or 'lock'}: {e['msg']}" for e in found]
+    told = [f"{'.'.join(map(str, e['loc']))[:80] or 'lock'}: {e['msg'][:200]}" for e in found]
     return StackError(Fault(t, where, remedy) for t in told)

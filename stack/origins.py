@@ -1,4 +1,4 @@
-"""Ring 4. Where a file that is wanted may be had: one candidate for each archive that may have it."""
+"""Ring 3. Where a file that is wanted may be had: one candidate for each archive that may have it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from pydantic import StringConstraints
 
 from stack.errors import bad_input
-from stack.sources import Archive, Archives, Kind, Source, Tags, Text, host_of, operator, split
+from stack.sources import Archive, Archives, Kind, Source, Tags, Text, host_of, operator, public, split
 from stack.words import Digest, Model
 
 
@@ -44,12 +44,13 @@ def mirrored(source: Source, archive: str, mirrors: Sequence[str], archives: Arc
 
 
 def repositories(text: str) -> dict[str, str]:
-    """`owner/name=URL,...`, as the environment variable has it; `*` and `host/*` stand for all that are not named."""
+    """`owner/name=URL,...`, as the environment variable has it; `*` on the left stands for any text."""
     found = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         name, equals, url = part.partition("=")
         if not equals or not name.strip() or not url.strip():
-            raise bad_input(f"{part!r} does not read owner/name=URL", remedy="owner/name=URL,owner/name=URL")
+            shown = f"{public(name)}{equals}{public(url)}"
+            raise bad_input(f"{shown!r} does not read owner/name=URL", remedy="owner/name=URL,owner/name=URL")
         found[name.strip()] = url.strip()
     return found
 
@@ -71,7 +72,7 @@ def _tag(
 ) -> Candidate | None:
     words = match.groupdict()
     repository, ref = words["repository"], words["ref"]
-    place = next((known[k] for k in (f"{host}/{repository}", repository, f"{host}/*", "*") if k in known), None)
+    place = _copy(host, repository, known)
     if place is None or ref.startswith("-"):
         return None
     plain = ref[1:] if re.match(r"v\d", ref) else ref
@@ -79,6 +80,19 @@ def _tag(
     prefix = re.sub(r"\{(\w+)\}", lambda m: words.get(m[1]) or "", tags.prefix).replace("/", "-")
     url = place.replace("{repository}", repository).replace("{host}", host)
     return Candidate(archive, "git", operator(url, archives), url, ref, prefix)
+
+
+def _copy(host: str, repository: str, known: Mapping[str, str]) -> str | None:
+    """The place that the narrowest word gives: a name, then the pattern with the most letters, a host, everything."""
+    wide = (f"{host}/*", "*")
+    fits = [k for k in known if "*" in k and any(_fits(n, k) for n in (repository, f"{host}/{repository}"))]
+    narrow = sorted((k for k in fits if k not in wide), key=lambda k: -len(k.replace("*", "")))
+    return next((known[k] for k in (f"{host}/{repository}", repository, *narrow, *wide) if k in known), None)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """`*` stands for any text, and everything else for itself."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) is not None
 
 
 def projects(source: Source, archive: Archive) -> tuple[str, ...]:

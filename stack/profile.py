@@ -101,6 +101,9 @@ class Scheduler(Model):
     kind: Literal["local", "slurm", "pbs", "flux"] = "local"
     account: Name | None = None
     queue: Name | None = None
+    minutes: Annotated[int, Field(ge=1, le=366 * 24 * 60)] | None = Field(
+        None, description="how long a job may last; a day if left out"
+    )
 
 
 class Profile(Model):

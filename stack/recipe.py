@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from stack.words import Line, Means, Model, Name, SchemaVersion, Spec, Url, Version
+from stack.words import Line, Means, Model, Name, PackageSpec, SchemaVersion, Spec, Url, Version
 
 Schema1 = Annotated[SchemaVersion, Field(alias="schema")]
 ProgramName = Annotated[
@@ -30,7 +30,7 @@ Compilers = dict[Literal["c", "cxx", "fortran"], ProgramName]
 class Source(Model):
     """Spack builds it. `{arch}` in an accelerator's variants is the accelerator's `spack` name."""
 
-    spec: Spec
+    spec: PackageSpec
     variants: Spec | None = None
     accelerators: dict[Name, Spec] = Field({})
     below: dict[Name, Spec] = Field({}, description="package that it is built on -> what that must be")

@@ -32,6 +32,7 @@ _REFUSALS = (
     (r"invalid values for variant '(?P<what>[^']*)' in package (?P<spec>[^\s:]+): (?P<rest>.*)",
      "the variant {what} of {name} cannot be {rest}"),
     (r"cannot concretize '(?P<spec>[^']*)', since '(?P<what>[^']*)' does not exist", "Spack has no package {what}"),
+    (r"unexpected characters in the spec string\s*\n(?P<spec>\S.*)", "Spack cannot read the spec {spec}"),
 )  # fmt: skip
 
 _SAYINGS = (

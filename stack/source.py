@@ -24,6 +24,12 @@ OVERLAYS = f"{INSIDE}/overlays/spack_repo"  # Spack takes a repository only from
 MIRROR, CACHE, TREE = f"{INSIDE}/mirror", f"{INSIDE}/cache", f"{INSIDE}/tree"
 PADDING = 128  # the longest folder that a tree can be unpacked to with paths inside programs put right in place
 
+# Folders that the system in a build root has for itself, and ours: a tree there would hide them.
+_TAKEN = (
+    *("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "root", "run", "sbin", "sys", "tmp"),
+    INSIDE.strip("/"),
+)
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -144,14 +150,26 @@ def way(epoch: int) -> str:
     return digest([spack(room, "build", (), "").argv, _PYTHON, PADDING])
 
 
-def installing(jobs: int, *, cached: bool) -> tuple[str, ...]:
-    """Install what the lock names and nothing else. `cached`: take from the build cache what it has."""
-    cache = ("--use-cache", "--no-check-signature") if cached else ("--no-cache",)
+def installing(jobs: int) -> tuple[str, ...]:
+    """Install what the lock names and nothing else, from the build cache what that has."""
     # Without --only-concrete, Spack would solve anew where the environment's text is no longer the lock's.
-    return ("install", "--only-concrete", "--no-add", *cache, "-j", str(jobs))
+    return ("install", "--only-concrete", "--no-add", "--use-cache", "--no-check-signature", "-j", str(jobs))
 
 
 LISTING = ("find", "--no-groups", "--format", "/{hash}")
+
+
+def unusable(prefix: str) -> str:
+    """Why a built tree cannot stand at a path; empty when it can."""
+    parts = prefix.split("/")
+    longest = PADDING - len("/software")
+    if not re.fullmatch(r"(/[A-Za-z0-9._+-]+)+", prefix) or {".", ".."} & set(parts):
+        return "it has to be an absolute path of letters, digits, '.', '_', '+' and '-'"
+    if len(prefix) > longest:
+        return f"it is longer than {longest} characters"
+    if parts[1] in _TAKEN or (parts[1] in ("usr", "var") and not (parts[2:3] == ["local"] and parts[3:])):
+        return "the system has that folder for its own"
+    return ""
 
 
 def own(lock: str) -> frozenset[str]:

@@ -85,7 +85,7 @@ def lock(
         bool, typer.Option("--check", help="Only tell whether the lock is current; exit 1 if not.")
     ] = False,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", min=1, help="Solves at once; the cores by default.")
+        int | None, typer.Option("--jobs", "-j", min=1, help="Solves at once; as cores and memory allow by default.")
     ] = None,
     lenient: Annotated[
         bool, typer.Option("--lenient", help="Leave out a suite whose index the mirror has damaged; the lock says so.")
@@ -98,6 +98,8 @@ def lock(
 
     if profile is None and not every:
         raise bad_input("name a profile, or say --all", remedy="sovstack lock PROFILE [ENVIRONMENT]")
+    if every and partition:
+        raise bad_input("--all is every partition, and --partition one", remedy="leave one of them out")
     library = library_of(root)
     refused: tuple[Refused, ...] = ()
     if every:
@@ -109,11 +111,13 @@ def lock(
     elif dry_run:
         for cell in wanted:
             workshop_of(cell, dry=True).locked(strict=False)
+        if refused:
+            _told((), refused, as_json=False, single=False)
     else:
         workers = jobs or together.jobs(wanted[0].facts.memory_gib) if wanted else 1
         done = together.lock_all(wanted, workers, upgrade=upgrade, quiet=quiet, wait=not no_wait, lenient=lenient)
         if release:
-            together.release(done)
+            done = together.release(done)
         _told(done, refused, as_json, single=not every)
 
 
@@ -135,16 +139,21 @@ def mirror(
 ) -> None:
     """Fill a Spack source mirror from independent archives, every file accepted by its SHA-256 alone."""
     from stack import independence
-    from stack.host import mirroring
+    from stack.host import files, mirroring
     from stack.host.progress import Progress
 
+    if look and survey:
+        raise bad_input("--look fetches nothing, and --survey fetches everything", remedy="say one of them")
     library = library_of(root)
     cell = cell_of(root, profile, environment, partition, build_dir)
     progress = Progress(quiet=quiet)
-    job = mirroring.prepare(library, cell, into or cell.build_dir / "mirror", progress)
+    folder = into or cell.build_dir / "mirror"
     if dry_run:
-        typer.echo(mirroring.planned(job), nl=False)
+        typer.echo(mirroring.planned(mirroring.prepare(library, cell, folder, progress, dry=True)), nl=False)
         return
+    # Only while the cell's folder is written: the mirror has a lock of its own, and filling it may take long.
+    with files.exclusive(cell.folder, lambda who: progress.note(f"waiting for {who}, which works on {cell.plan.cell}")):
+        job = mirroring.prepare(library, cell, folder, progress)
     mode: mirroring.Mode = "look" if look else "survey" if survey else "fill"
     rows, found = mirroring.fill(job, progress, jobs=jobs, mode=mode)
     data = {"folder": str(job.folder), **independence.as_data(rows, found)}

@@ -100,6 +100,21 @@ Spec = Annotated[
 ]
 """A Spack spec, or a part of one; `{arch}` stands for the accelerator's architecture."""
 
+
+
+_NO_SPEC = re.compile(r"[^A-Za-z0-9]|.*([@%^~+=,/.:]$|@@|%%|\^\^)")
+
+
+def _names_a_package(text: str) -> str:
+    """Before Spack is asked, which would name the spec and not the recipe."""
+    if _NO_SPEC.match(text):
+        raise ValueError("is not a package of Spack's with what is wanted of it")
+    return text
+
+
+PackageSpec = Annotated[Spec, AfterValidator(_names_a_package), Means("a package of Spack's with what is wanted of it")]
+"""A spec that names its package."""
+
 Provider = Literal["source", "os", "wheel", "site"]
 PROVIDERS: tuple[Provider, ...] = ("source", "os", "wheel", "site")
 

@@ -219,11 +219,18 @@ def test_values_are_a_subset(library: Library) -> None:
         ("1.2.3", "1.2:", True), ("1.2", "1.2.3:", False), ("2", "1.2:", True),
         ("1.2.3", ":1.2", True), ("1.3", ":1.2", False), ("1.10", "1.9:", True),
         ("1.5", "1.2:1.4", False), ("1.4.9", "1.2:1.4", True), ("1.5", "1.2,1.5:", True),
-        ("2.29.7-1", "2.29.7", True), ("main", "2:", True), ("develop", ":9", False), ("1.2rc1", "1.2:", True),
+        ("2.29.7-1", "2.29.7", True), ("main", "2:", True), ("develop", ":9", False), ("1.2rc1", "1.2:", False),
     ],
 )  # fmt: skip
 def test_versions_are_read_as_spack_reads_them(version: str, wanted: str, holds: bool) -> None:
     assert assertions.version_in(version, wanted) is holds
+
+
+def test_what_spack_said_of_versions_and_ranges() -> None:
+    """Recorded from the pinned Spack: `Version(v).satisfies(ver(range))`."""
+    rows = json.loads((RECORDED / "spack/versions.json").read_text(encoding="utf-8"))
+    assert len(rows) > 300
+    assert [(v, r) for v, r, holds in rows if assertions.version_in(v, r) is not holds] == []
 
 
 @pytest.mark.parametrize("has", ["rocm yes", "-cuda", "", "+", "^ucx", "%gcc", "+cuda  ~rocm", "cuda_arch={model}"])

@@ -14,7 +14,6 @@ def test_a_program_in_the_root_sees_our_variables_and_no_network() -> None:
     assert argv[-3:] == ("make", "-j", "2")
     variables = argv[argv.index("-i") + 1 : -3]
     assert {"SOURCE_DATE_EPOCH=1767225600", "MORE=1"} < {*variables}
-    assert "--net" not in Room(ROOM.namespace, ROOM.root, (), 0, offline=False).command(("true",), "x").argv
 
 
 def test_paths_reach_the_shell_as_arguments_alone() -> None:

@@ -143,3 +143,36 @@ def test_the_hash_on_the_page_decides_and_not_the_name(archives: Archives) -> No
     found = origins.in_pages(it, [silent, right], "pypi", archives)
     assert found and found.where == right.url
     assert origins.in_pages(replace(it, urls=()), [silent], "pypi", archives) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits"),
+    [
+        ("flame/*", True),
+        ("github.com/flame/*", True),
+        ("*/blis", True),
+        ("fl*e/b*", True),
+        ("git*.com/flame/blis", True),
+        ("*.com/*", True),
+        ("flam/*", False),
+        ("*/bli", False),
+        ("gitlab.com/flame/*", False),
+    ],
+)
+def test_a_star_stands_for_any_text(pattern: str, fits: bool, archives: Archives) -> None:
+    it = source("https://github.com/flame/blis/archive/2.0.tar.gz")
+    made = origins.from_git(it, "git", {pattern: "/srv/{repository}"}, archives)
+    assert [c.where for c in made] == (["/srv/flame/blis"] if fits else [])
+
+
+def test_the_narrowest_pattern_wins(archives: Archives) -> None:
+    it = source("https://github.com/flame/blis/archive/2.0.tar.gz")
+    words = ["*", "github.com/*", "fl*", "flame/*", "github.com/flame/*", "flame/blis", "github.com/flame/blis"]
+    for n in range(1, len(words) + 1):
+        known = {w: f"/{words.index(w)}" for w in reversed(words[:n])}
+        assert [c.where for c in origins.from_git(it, "git", known, archives)] == [f"/{n - 1}"]
+
+
+def test_a_wrong_line_is_told_without_its_password() -> None:
+    with pytest.raises(StackError, match=r"'=https://h\.example' does not read"):
+        origins.repositories("=https://me:secret@h.example")

@@ -64,7 +64,7 @@ def job(folder: Path, *argv: str, nodes: int = 2) -> Job:
 def send(cluster: Cluster, wanted: Job) -> str:
     """Number of the job that was sent."""
     write_tree(Path(wanted.folder), jobs.script(wanted))
-    done = run(cluster, jobs.commands(wanted, wait=False)[0])
+    done = run(cluster, jobs.send(wanted))
     return jobs.job_id(done.stdout + done.stderr)
 
 
@@ -99,12 +99,10 @@ def test_a_step_runs_on_both_nodes(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("expected", [0, 7])
-def test_waiting_for_a_job_gives_its_status(cluster: Cluster, tmp_path: Path, expected: int) -> None:
+def test_a_job_leaves_its_status(cluster: Cluster, tmp_path: Path, expected: int) -> None:
     wanted = job(tmp_path, "sh", "-c", f"echo on $SLURMD_NODENAME; exit {expected}")
-    write_tree(tmp_path, jobs.script(wanted))
-    done = run(cluster, jobs.commands(wanted)[0])
-    number = jobs.job_id(done.stdout + done.stderr)
-    assert (done.returncode, status(wanted, number)) == (expected, expected)
+    number, ended = finish(cluster, wanted)
+    assert ended == expected
     where = dict(line.split(": on ") for line in printed(wanted, number) if ": on " in line)
     assert sorted(where) == ["0", "1"] and sorted(where.values()) == ["n1", "n2"]
     told = asked(cluster, number)
@@ -142,16 +140,14 @@ AWKWARD = (
 )
 
 
-def test_words_and_variables_arrive_as_they_are(cluster: Cluster, tmp_path: Path) -> None:
+def test_words_arrive_as_they_are(cluster: Cluster, tmp_path: Path) -> None:
     folder = tmp_path / 'it\'s a "folder" $HOME #{{é'
     folder.mkdir()
-    write = "import json, os, sys; json.dump([sys.argv[1:], os.environ['WORDS'], os.getcwd()], open('words.json', 'w'))"
-    wanted = Job(
-        "probe", (sys.executable, "-c", write, *AWKWARD), str(folder), SLURM, environment={"WORDS": "".join(AWKWARD)}
-    )
+    write = "import json, os, sys; json.dump([sys.argv[1:], os.getcwd()], open('words.json', 'w'))"
+    wanted = job(folder, sys.executable, "-c", write, *AWKWARD, nodes=1)
     number, ended = finish(cluster, wanted)
     assert ended == 0, Path(jobs.output_file(wanted, number)).read_text()
-    assert json.loads((folder / "words.json").read_text()) == [list(AWKWARD), "".join(AWKWARD), str(folder)]
+    assert json.loads((folder / "words.json").read_text()) == [list(AWKWARD), str(folder)]
 
 
 def test_tasks_and_processors(cluster: Cluster, tmp_path: Path) -> None:
@@ -161,13 +157,11 @@ def test_tasks_and_processors(cluster: Cluster, tmp_path: Path) -> None:
         str(tmp_path),
         SLURM,
         nodes=2,
-        tasks_per_node=2,
         cpus_per_task=2,
-        whole_nodes=True,
     )
     number, ended = finish(cluster, wanted)
     assert ended == 0
-    assert sorted(line.split(": ")[1] for line in printed(wanted, number)) == ["n1 2", "n1 2", "n2 2", "n2 2"]
+    assert sorted(line.split(": ")[1] for line in printed(wanted, number)) == ["n1 2", "n2 2"]
 
 
 LOCKING = """
@@ -227,9 +221,9 @@ def test_waiting_for_a_cancelled_job_says_success(cluster: Cluster, tmp_path: Pa
     """Why a job's own file is asked, and not `sbatch --wait`."""
     wanted = job(tmp_path, "true", nodes=3)  # more than there are: it waits for ever
     write_tree(tmp_path, jobs.script(wanted))
-    command = jobs.commands(wanted)[0]
+    argv = ("sbatch", "--parsable", "--wait", wanted.file)
     with subprocess.Popen(
-        command.argv, cwd=command.cwd, env=os.environ | cluster.environment, stdout=subprocess.PIPE, text=True
+        argv, cwd=tmp_path, env=os.environ | cluster.environment, stdout=subprocess.PIPE, text=True
     ) as waiting:
         assert waiting.stdout
         number = jobs.job_id(waiting.stdout.readline())  # at once, though sbatch still waits
@@ -246,13 +240,14 @@ def test_waiting_for_a_cancelled_job_says_success(cluster: Cluster, tmp_path: Pa
 def test_a_job_slurm_has_forgotten(cluster: Cluster) -> None:
     done = run(cluster, jobs.watch("999999"))
     assert done.returncode and jobs.progress(done.stdout) is None
+    assert jobs.forgotten(done.returncode, done.stderr)
     assert done.stderr == (RECORDED / "slurm/forgotten.txt").read_text()
 
 
 def test_a_queue_that_is_not_there(cluster: Cluster, tmp_path: Path) -> None:
     wanted = Job("probe", ("true",), str(tmp_path), Scheduler(kind="slurm", queue="nowhere"))
     write_tree(tmp_path, jobs.script(wanted))
-    done = run(cluster, jobs.commands(wanted)[0])
+    done = run(cluster, jobs.send(wanted))
     assert done.returncode and done.stderr == (RECORDED / "slurm/no-queue.txt").read_text()
 
 
@@ -263,7 +258,9 @@ def test_without_a_controller(tmp_path: Path) -> None:
         made.stop_controller()
         wanted = job(folder, "true")
         write_tree(folder, jobs.script(wanted))
-        done = run(made, jobs.commands(wanted)[0])
+        done = run(made, jobs.send(wanted))
+        asked_of = run(made, jobs.watch("1"))
+    assert asked_of.returncode and not jobs.forgotten(asked_of.returncode, asked_of.stdout + asked_of.stderr)
     assert done.returncode and done.stderr == (RECORDED / "slurm/no-controller.txt").read_text()
     error = jobs.refused(done.stdout + done.stderr)
     assert error.exit_code == ExitCode.HOST and "Unable to contact slurm controller" in str(error)

@@ -89,7 +89,7 @@ def test_what_is_built_stands_in_padded_paths_and_is_unpacked_at_the_prefix() ->
 def test_the_lock_is_handed_on_as_it_is() -> None:
     files = source.settings(WANTED).files
     assert files["build/env/spack.lock"].text == files["unpack/env/spack.lock"].text == WANTED.lock
-    for words in (source.installing(2, cached=True), source.installing(2, cached=False), source.unpacking(2)):
+    for words in (source.installing(2), source.unpacking(2)):
         assert {"--only-concrete", "--no-add"} < {*words}
 
 
@@ -107,7 +107,7 @@ def test_the_compiler_is_no_level_of_the_modules_and_mpi_is() -> None:
 
 def test_where_spack_keeps_its_bytecode_is_not_told_to_what_it_builds() -> None:
     room = Room((), "/root", (), 0)
-    call = source.spack(room, "build", source.installing(2, cached=True), "build")
+    call = source.spack(room, "build", source.installing(2), "build")
     assert not [word for word in call.argv if "PYTHONPYCACHEPREFIX" in word]
     assert "SPACK_PYTHON=/sovstack/work/python" in call.argv
     python = source.settings(WANTED).files["python"]

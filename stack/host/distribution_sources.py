@@ -15,7 +15,7 @@ from stack.host.apt_output import explain, index_lines
 from stack.host.fetch_url import Refused
 from stack.host.run import Sink, run
 from stack.origins import Candidate, in_index
-from stack.sources import Archive
+from stack.sources import Archive, public
 
 _HELPER = Path("/usr/lib/apt/apt-helper")
 _ENV = {"LC_ALL": "C.UTF-8", "RES_OPTIONS": "timeout:3 attempts:2"}
@@ -75,11 +75,17 @@ class SourceIndex:
             self.fetch_command(wanted), lambda line: sink(line) if line.startswith("Get:") else None, check=False
         )
         lines = [line.removeprefix("E: ") for line in result.stdout.splitlines() if line.startswith(("E: ", "Err:"))]
+        if result.returncode:  # apt leaves what came before a transfer broke off, and that is no other file
+            for target, candidate in wanted.items():
+                if target.is_file() and target.stat().st_size < candidate.size:
+                    target.unlink()
         lost = [target for target in wanted if not target.is_file()]
         return {target: _said(lines, wanted[target].where) for target in lost}
 
 
 def _said(lines: Sequence[str], url: str) -> str:
+    lines = [line.replace(url, public(url)) for line in lines]
+    url = public(url)
     about = [line for line in lines if url in line and "Err:" not in line] or [line for line in lines if url in line]
     return (about or list(lines) or ["apt did not fetch it"])[0][:300]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import string
 import threading
 import urllib.error
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +16,9 @@ from stack.independence import State
 from stack.sources import split
 
 TIMEOUT = 15.0  # seconds without a byte
-SCHEMES = ("https://", "http://", "ftp://", "file://")
+WEB = ("https://", "http://", "ftp://")
+SCHEMES = (*WEB, "file://")
+REDIRECTS = 10  # in turn
 _NETWORK = (http.client.HTTPException, OSError, ValueError)
 
 
@@ -27,6 +31,17 @@ class Refused(Exception):  # noqa: N818 - an answer, and the caller goes on
         super().__init__(said)
 
 
+def _opener() -> urllib.request.OpenerDirector:
+    """What `urlopen` uses, but for redirects: `Web` follows them, since it has to know which host failed."""
+    library, made = urllib.request, urllib.request.OpenerDirector()
+    made.add_handler(library.ProxyHandler())
+    for transfer in (library.HTTPHandler, library.HTTPSHandler, library.FTPHandler, library.FileHandler):
+        made.add_handler(transfer())
+    made.add_handler(library.HTTPErrorProcessor())
+    made.add_handler(library.HTTPDefaultErrorHandler())
+    return made
+
+
 @dataclass
 class Web:
     """What is remembered between the files of one run. `stop` ends every transfer."""
@@ -34,27 +49,32 @@ class Web:
     timeout: float = TIMEOUT
     stop: threading.Event = field(default_factory=threading.Event)
     silent: dict[str, str] = field(default_factory=dict)  # host -> why
+    opener: urllib.request.OpenerDirector = field(default_factory=_opener)
 
     def fetch(self, url: str, target: Path) -> None:
         """Write what a URL gives to a path; raises `Refused`."""
         if not url.startswith(SCHEMES):
             raise Refused("lacks", "is no URL that can be fetched")
-        host = split(url).netloc.rpartition("@")[2].lower()
-        if host in self.silent:
-            raise Refused("unreachable", self.silent[host])
-        try:
-            answer = self._open(url)
-        except urllib.error.HTTPError as error:
-            with error:
-                raise Refused("lacks" if error.code in (401, 403, 404, 410) else "unreachable", str(error)) from None
-        except _NETWORK as error:
-            raise self._refusal(host, error) from None
-        with answer, target.open("wb") as out:
-            self._copy(answer, out, host)
+        for _turn in range(REDIRECTS + 1):
+            host = split(url).netloc.rpartition("@")[2].lower()
+            if host in self.silent:
+                raise Refused("unreachable", self.silent[host])
+            try:
+                answer = self._open(url)
+            except urllib.error.HTTPError as error:
+                with error:
+                    url = _further(url, error)
+            except _NETWORK as error:
+                raise self._refusal(host, error) from None
+            else:
+                with answer, target.open("wb") as out:
+                    self._copy(answer, out, host)
+                return
+        raise Refused("unreachable", f"more than {REDIRECTS} redirects")
 
     def _open(self, url: str) -> IO[bytes]:
         request = urllib.request.Request(url, headers={"User-Agent": "sovstack"})  # noqa: S310 - see SCHEMES
-        opened: IO[bytes] = urllib.request.urlopen(request, timeout=self.timeout)  # noqa: S310
+        opened: IO[bytes] = self.opener.open(request, timeout=self.timeout)
         return opened
 
     def _copy(self, answer: IO[bytes], out: IO[bytes], host: str) -> None:
@@ -70,10 +90,27 @@ class Web:
         raise Refused("unreachable", "stopped")
 
     def _refusal(self, host: str, error: Exception) -> Refused:
-        reason = getattr(error, "reason", None) or error
+        """Only a host that cannot be reached is silent: a wrong URL, or a lacking file, is no fault of its others."""
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(reason, FileNotFoundError | NotADirectoryError | IsADirectoryError):
             return Refused("lacks", "no such file")
+        if isinstance(error, http.client.InvalidURL | UnicodeError) or type(error) is ValueError:
+            return Refused("lacks", "is no URL that can be fetched")  # the error's words may hold a password
         said = f"{host or 'the folder'}: {getattr(reason, 'strerror', None) or reason}"
-        if host:
+        if host and isinstance(reason, OSError):
             self.silent[host] = said
         return Refused("unreachable", said)
+
+
+def _further(url: str, error: urllib.error.HTTPError) -> str:
+    """Where an answer that is no file leads; raises `Refused` where it leads nowhere."""
+    place = error.headers.get("Location") if error.code in (301, 302, 303, 307, 308) else None
+    if place is None:
+        raise Refused("lacks" if error.code in (401, 403, 404, 410) else "unreachable", str(error)) from None
+    try:  # some servers write spaces and letters as they are
+        made = urllib.parse.urljoin(url, urllib.parse.quote(place, safe=string.punctuation, encoding="iso-8859-1"))
+    except ValueError:
+        made = ""
+    if not made.startswith(WEB):
+        raise Refused("unreachable", "leads to what is no URL that can be fetched") from None
+    return made

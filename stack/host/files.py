@@ -12,29 +12,28 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from stack.artifact import Tree
 from stack.errors import ExitCode, Fault, Position, StackError, bad_input, host_lacks
 
 
-def read_text(path: Path, limit: int) -> str:
-    """Text of a file of at most `limit` bytes, UTF-8; raises `StackError` naming the file otherwise."""
+def read_text(path: Path, limit: int, remedy: str = "") -> str:
+    """Text of a file of at most `limit` bytes, UTF-8; raises `StackError` naming the file otherwise, with the remedy
+    where it is not one that people write."""
     try:
         raw = _bounded(path, limit + 1)
     except OSError as error:
-        raise bad_input(f"cannot be read: {error.strerror}", Position(str(path))) from None
+        raise bad_input(f"cannot be read: {error.strerror}", Position(str(path)), remedy) from None
     if len(raw) > limit:
-        raise bad_input(
-            f"larger than {limit >> 10} KiB", Position(str(path), 1, 1), "a document is a short text written by hand"
-        )
+        usual = "a document is a short text written by hand"
+        raise bad_input(f"larger than {limit >> 10} KiB", Position(str(path), 1, 1), remedy or usual)
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8").split("\n")
-        raise bad_input(
-            "not UTF-8 text", Position(str(path), len(before), len(before[-1]) + 1), "save it as UTF-8"
-        ) from None
+        where = Position(str(path), len(before), len(before[-1]) + 1)
+        raise bad_input("not UTF-8 text", where, remedy or "save it as UTF-8") from None
 
 
 def user_folder(variable: str, usual: str) -> Path:
@@ -43,9 +42,12 @@ def user_folder(variable: str, usual: str) -> Path:
     if base.startswith("/"):
         return Path(base) / "sovstack"
     try:
-        return Path.home() / usual / "sovstack"
+        home = Path.home()
     except RuntimeError:
         raise host_lacks("this user has no home folder", f"set HOME, or {variable}") from None
+    if not home.is_absolute():
+        raise host_lacks(f"HOME is no absolute path: {str(home)!r}", f"set HOME, or {variable}")
+    return home / usual / "sovstack"
 
 
 def _bounded(path: Path, limit: int) -> bytes:
@@ -73,15 +75,31 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        path = _nearer(path, error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(_existing(path)).free
             raise host_lacks(
                 f"{path}: the disk is full ({free >> 20} MiB free)", "free some space and run the same command again"
             ) from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise host_lacks(f"{path}: {error.strerror}", "choose a folder you may write, with --build-dir") from None
+            raise host_lacks(f"{path}: {error.strerror}", _elsewhere(path, "a folder you may write")) from None
         said = error.strerror or str(error)
-        raise host_lacks(f"{path}: {said}", "choose another folder, with --build-dir") from None
+        raise host_lacks(f"{path}: {said}", _elsewhere(path, "another folder")) from None
+
+
+def _nearer(path: Path, error: OSError) -> Path:
+    """The very file that the error is about, where that is below the path."""
+    named = error.filename
+    return Path(named) if isinstance(named, str) and named.startswith(f"{path}/") else path
+
+
+def _elsewhere(path: Path, what: str) -> str:
+    """How the user chooses another place: below a folder of the user's own, no option does."""
+    for variable, usual in (("XDG_DATA_HOME", ".local/share"), ("XDG_CACHE_HOME", ".cache")):
+        with contextlib.suppress(StackError):
+            if path.is_relative_to(user_folder(variable, usual)):
+                return f"set HOME, or {variable}, to {what}"
+    return f"choose {what}: with --build-dir, or the option that names it"
 
 
 def _existing(path: Path) -> Path:
@@ -158,12 +176,27 @@ def clean_partials(folder: Path) -> None:
         _remove(partial)
 
 
+def _lock_file(path: Path) -> TextIO:
+    """Opened to read and write, and made where it is not there; a link would have us write elsewhere."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        number = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise host_lacks(f"{path} is not an ordinary file", "remove it") from None
+        raise
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise host_lacks(f"{path} is not an ordinary file", "remove it")
+    return os.fdopen(number, "r+", encoding="utf-8", errors="replace")
+
+
 @contextlib.contextmanager
 def exclusive(folder: Path, waiting: Callable[[str], None], *, wait: bool = True) -> Iterator[None]:
     """Hold the folder's lock. A second process says whom it waits for, or stops when `wait` is false."""
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        handle = (folder / ".lock").open("a+", encoding="utf-8", errors="replace")
+        handle = _lock_file(folder / ".lock")
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

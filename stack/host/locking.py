@@ -28,11 +28,15 @@ def read(cell: Cell) -> Lock | None:
     """The cell's lock, if there is one: the first that is current, else the first; raises when it is damaged."""
     found = []
     for path in places(cell):
-        lock = locks.parse(files.read_text(path, MAX_LOCK_BYTES), str(path))
+        lock = locks.parse(_text(path), str(path))
         if not _stale(cell, lock, path):
             return lock
         found.append(lock)
     return found[0] if found else None
+
+
+def _text(path: Path) -> str:
+    return files.read_text(path, MAX_LOCK_BYTES, "delete it and lock again")
 
 
 def inputs(cell: Cell) -> dict[str, str]:
@@ -44,7 +48,7 @@ def stale(cell: Cell) -> tuple[str, ...]:
     """What changed since the lock was made; empty when it is current. Fetches nothing."""
     reasons: tuple[str, ...] = ()
     for path in places(cell):
-        lock = locks.parse(files.read_text(path, MAX_LOCK_BYTES), str(path))
+        lock = locks.parse(_text(path), str(path))
         found = _stale(cell, lock, path) or _parted(lock, path)
         if not found:
             return ()
@@ -75,10 +79,10 @@ def strict(cell: Cell) -> Lock:
     lock, again = read(cell), f"`sovstack lock {cell.plan.profile.name} {cell.plan.environment.name}`"
     if lock is None:
         raise bad_input(f"{cell.lock_path} does not exist", remedy=f"{again} makes it")
-    found = stale(cell)
-    if found:
-        raise bad_input("; ".join(found), remedy=f"{again}, or run without --locked and --offline")
-    return lock
+    found = next((lock for _path, lock in current(cell)), None)
+    if found is None:
+        raise bad_input("; ".join(stale(cell)), remedy=f"lock again: {again}")
+    return found
 
 
 def reusable(cell: Cell, mark: str) -> Lock | None:
@@ -106,7 +110,7 @@ def former(cell: Cell) -> Lock | None:
 def readable(path: Path) -> Lock | None:
     """The lock in a file; None where it is damaged or not there."""
     try:
-        return locks.parse(files.read_text(path, MAX_LOCK_BYTES), str(path))
+        return locks.parse(_text(path), str(path))
     except StackError:
         return None
 
@@ -135,5 +139,7 @@ def keep(cell: Cell, lock: Lock, mark: str, answer: Solved | None = None) -> Non
     """Write the lock, then the note that it belongs to this fingerprint."""
     if answer:
         files.write_text(cell.folder / SPACK_LOCK, answer.text)
+    elif lock.spack is None:  # it is of the cell when that still had something to build
+        (cell.folder / SPACK_LOCK).unlink(missing_ok=True)
     files.write_text(cell.lock_path, lock.text())
     files.write_text(_state(cell), canonical_json({"fingerprint": mark, "lock": lock.digest}))

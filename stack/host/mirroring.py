@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from stack import independence
-from stack.errors import bad_input
-from stack.host import files, locking, resolving, source_mirror, source_places, wanted_sources
+from stack.errors import bad_input, host_lacks
+from stack.host import files, locking, resolving, source_mirror, source_places, spack, wanted_sources
 from stack.host.cells import Cell
 from stack.host.library import Library
 from stack.host.progress import Progress
@@ -32,32 +34,51 @@ class Job:
     folder: Path
 
 
-def environment(cell: Cell, lock: Lock) -> Path:
-    """The cell's folder `spack/` as an environment that Spack takes: the lock, and what it is the answer to."""
-    source = next(path for path, _lock in locking.current(cell)).with_name(locking.SPACK_LOCK)
-    folder = cell.folder / "spack"
+def _whole(cell: Cell) -> tuple[Path, Lock]:
+    """The lock with its `spack.lock`: both of one place. Raises where none is current, or nothing is built."""
+    locking.strict(cell)
+    found = next(locking.current(cell), None)
+    if found is None:
+        remedy = f"`sovstack lock {cell.plan.profile.name} {cell.plan.environment.name}` makes one"
+        raise bad_input(f"the lock of {cell.plan.cell} has no whole spack.lock", remedy=remedy)
+    path, lock = found
+    if lock.spack is None:
+        raise bad_input(f"the lock of {cell.plan.cell} has no packages that are built from source")
+    return path.with_name(locking.SPACK_LOCK), lock
+
+
+def environment(cell: Cell, folder: Path) -> Path:
+    """A folder as an environment that Spack takes: the cell's lock, and what it is the answer to."""
+    answer, lock = _whole(cell)
     files.write_text(folder / "spack.yaml", resolving.question(cell, lock).environment)
-    files.write_text(folder / "spack.lock", files.read_text(source, locking.MAX_LOCK_BYTES))
+    files.write_text(folder / "spack.lock", files.read_text(answer, locking.MAX_LOCK_BYTES))
     return folder
 
 
-def prepare(library: Library, cell: Cell, folder: Path, progress: Progress) -> Job:
-    """Ask Spack what the lock needs; raises where there is no current lock, or nothing that is built."""
-    remedy = f"`sovstack lock {cell.plan.profile.name} {cell.plan.environment.name}` makes one"
-    lock = locking.strict(cell)
-    if lock.spack is None or not list(locking.current(cell)):
-        why = "has no packages that are built from source" if lock.spack is None else "has no whole spack.lock"
-        raise bad_input(f"the lock of {cell.plan.cell} {why}", remedy="" if lock.spack is None else remedy)
-    known = source_places.archives(library)
-    asked = cell.plan.profile.sources
-    with progress.stage("sources wanted"):
-        env = environment(cell, lock)
-        work = cell.folder / "wanted"
+def _asked(cell: Cell, progress: Progress, *, dry: bool) -> Wanted:
+    """What the lock needs, by Spack. A dry run writes into a folder of its own, and does not fetch Spack."""
+    _whole(cell)
+    if dry and spack.find(cell.catalogue.upstream, cell.roots) is None:
+        raise host_lacks("Spack is not there, which knows what the lock needs", "`sovstack bootstrap` fetches it")
+    with contextlib.ExitStack() as stack, progress.stage("sources wanted"):
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sovstack-"))) if dry else cell.folder
+        env, work = environment(cell, base / "spack"), base / "wanted"
         installed = resolving.installed(cell, progress.line)
+        shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
         try:
-            wanted = wanted_sources.wanted(installed, env, work, progress.line)
+            return wanted_sources.wanted(installed, env, work, progress.line)
         finally:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def prepare(library: Library, cell: Cell, folder: Path, progress: Progress, *, dry: bool = False) -> Job:
+    """Ask Spack what the lock needs; raises where there is no current lock, or nothing that is built.
+
+    Hold the cell's folder, except for a dry run, which writes nothing there.
+    """
+    known = source_places.archives(library)
+    asked = cell.plan.profile.sources
+    wanted = _asked(cell, progress, dry=dry)
     site = source_places.places(
         known,
         cell.catalogue.systems,
@@ -77,5 +98,6 @@ def planned(job: Job) -> str:
 def fill(job: Job, progress: Progress, *, jobs: int, mode: Mode) -> tuple[Sequence[Row], Sequence[Finding]]:
     """Fill the mirror; a row for every source, and what is to be said about them."""
     with progress.stage("sources"):
-        rows = source_mirror.fill(job.wanted, job.places, job.folder, progress.line, jobs=jobs, mode=mode)
+        line, note = progress.line, progress.note
+        rows = source_mirror.fill(job.wanted, job.places, job.folder, line, jobs=jobs, mode=mode, note=note)
     return rows, independence.findings(rows, job.wanted, job.archives, fetched=mode != "look")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from stack.artifact import Command, canonical_json
 from stack.host import files
@@ -32,7 +35,7 @@ def find(sources: Sequence[Source], archive: str, archives: Archives, work: Path
         return {}
     sink(f"asking the package index for {len(names)} projects")
     told = _ask({"projects": names}, work, sink, "read the package index")["links"]
-    links = {name: [Link.model_validate(x) for x in told[name]["links"]] for name in names}
+    links = {name: _links(told[name]["links"]) for name in names}
     faults = [told[name]["fault"] for name in names if told[name]["fault"]]
     if faults and not any(links.values()):
         raise Refused("unreachable", _short(faults[0]))
@@ -45,6 +48,15 @@ def fetch(wanted: Mapping[Path, Candidate], work: Path, sink: Sink) -> dict[Path
     wish = {"files": {str(target): c.where for target, c in wanted.items()}}
     told = _ask(wish, work, sink, "fetch from the package index")["files"]
     return {target: _short(told[str(target)]) for target in wanted if told[str(target)]}
+
+
+def _links(told: Sequence[Mapping[str, Any]]) -> list[Link]:
+    """The files that a page names; one that is written in another way than we can read is none for us."""
+    found = []
+    for it in told:
+        with contextlib.suppress(ValidationError):
+            found.append(Link.model_validate({**it, "sha256": str(it.get("sha256") or "").lower()}))
+    return found
 
 
 def _ask(wish: Mapping[str, object], work: Path, sink: Sink, purpose: str) -> dict[str, Any]:

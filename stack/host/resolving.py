@@ -44,7 +44,12 @@ def commands(cell: Cell) -> tuple[Command, ...]:
     made: tuple[Command, ...] = ()
     if cell.plan.target.os.archives:
         private = open_apt(cell, lambda _line: None)
-        made = (private.update_command, private.closure_command(closure.requested(cell.plan)))
+        wanted = closure.requested(cell.plan)
+        more = ((*wanted, *closure.tools(cell.plan)),) if cell.plan.built else ()
+        made = (private.update_command, *(private.closure_command(w) for w in (wanted, *more)))
+    if projects := closure.projects(cell.plan):
+        target, report = cell.plan.target, cell.folder / "pip-report.json"
+        made = (*made, pip.resolve_command(projects, target.os, target.family, cache(), report))
     if not cell.plan.built:
         return made
     pinned = cell.catalogue.upstream
@@ -171,6 +176,7 @@ class Markets:
         self.guard = threading.Lock()
         self.lenient = lenient
         self._fresh: dict[str, Market] = {}
+        self._stale: dict[str, StackError] = {}
         self._fetching = threading.Lock()
         self._no_spack: StackError | None = None
 
@@ -191,9 +197,15 @@ class Markets:
             return None
         private = open_apt(cell, sink)
         name = str(private.folder)
-        if name not in self._fresh:
-            self._fresh[name] = self._updated(cell, private, sink)
-        return self._fresh[name]
+        if name in self._stale:
+            raise self._stale[name]
+        try:
+            if name not in self._fresh:
+                self._fresh[name] = self._updated(cell, private, sink)
+            return self._fresh[name]
+        except StackError as error:
+            self._stale[name] = error
+            raise
 
     def _updated(self, cell: Cell, private: PrivateApt, sink: Sink) -> Market:
         suites = tuple(s for archive in cell.plan.target.os.archives.values() for s in archive.suites)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from pathlib import Path
@@ -14,7 +15,9 @@ from stack.render.jobs import Job, Progress
 
 PAUSE = 1.0  # seconds between two looks at a job
 LATE = 10  # looks that its status file may come after the job's end: the folder may be on another machine
-LIMIT = 64 << 20  # bytes of its output that are read
+PATIENCE = 600.0  # seconds that Slurm may fail to say how a job is: a busy controller often does for a while
+TRIES = 3  # at cancelling a job
+LIMIT = 64 << 20  # bytes of its output that are read, the last ones
 
 
 def perform(job: Job, sink: Sink, log: Path) -> tuple[int, str]:
@@ -24,31 +27,55 @@ def perform(job: Job, sink: Sink, log: Path) -> tuple[int, str]:
     cancelled.
     """
     files.write_tree(Path(job.folder), jobs.script(job))
-    (command,) = jobs.commands(job, wait=False)
-    number = jobs.job_id(run(command, check=False, log=log).stdout)
-    sink(f"job {number}: sent to Slurm")
+    said: list[str] = []  # by sbatch, as it comes: we may be interrupted right after the job's number
+    last: Progress | None = None
     try:
+        run(jobs.send(job), said.append, check=False, log=log)
+        number = jobs.job_id("\n".join(said))
+        sink(f"job {number}: sent to Slurm")
         last = _watch(job, number, sink)
+        status = _status(job, number)
+        if status is None and (error := jobs.failed(job, number, status, last)):
+            raise error
     except BaseException:
-        run(jobs.cancel(number), check=False)
+        if not (last and last.over):
+            _leave("\n".join(said), sink)
         raise
-    status = _status(job, number)
-    if status is None and (error := jobs.failed(job, number, status, last)):
-        raise error
     return status or 0, _output(Path(jobs.output_file(job, number)))
 
 
+def _leave(said: str, sink: Sink) -> None:
+    """Cancel the job that sbatch told of, so that it does not write behind a later run's back."""
+    try:
+        number = jobs.job_id(said)
+    except StackError:
+        return  # Slurm took none, or we were interrupted before it said so
+    for _ in range(TRIES):
+        with contextlib.suppress(StackError):  # what we leave for is to be told, not this
+            if run(jobs.cancel(number), check=False).returncode == 0:
+                return
+        time.sleep(PAUSE)
+    sink(f"job {number}: could not be cancelled; {jobs.see_to(number)}")
+
+
 def _watch(job: Job, number: str, sink: Sink) -> Progress | None:
-    told, place, last = "", 0, None
+    """Wait for the job's end; what Slurm said of it last. Raises `StackError` when Slurm answers no more."""
+    told, place, last, heard = "", 0, None, time.monotonic()
     while True:
-        found = jobs.progress(run(jobs.watch(number), check=False).stdout)
-        if found and str(found) != told:
-            told = str(found)
+        answer = run(jobs.watch(number), check=False)
+        found = jobs.progress(answer.stdout)
+        gone = not found and jobs.forgotten(answer.returncode, answer.stdout)
+        now = str(found or "Slurm does not answer, it is asked again")
+        if not gone and now != told:
+            told = now
             sink(f"job {number}: {told}")
         place = _tell(Path(jobs.output_file(job, number)), place, sink)
-        if found is None or found.over:
+        if gone or (found and found.over) or (not found and _noted(job, number) is not None):
             return found or last
-        last = found
+        if found:
+            last, heard = found, time.monotonic()
+        elif time.monotonic() - heard > PATIENCE:
+            raise jobs.silent(number, answer.stdout, PATIENCE / 60)
         time.sleep(PAUSE)
 
 
@@ -71,16 +98,27 @@ def unlabelled(line: str) -> str:
 
 
 def _output(path: Path) -> str:
+    """The end of what the job printed, in whole lines: that is where it says how it ended."""
     try:
-        return "".join(f"{unlabelled(line)}\n" for line in files.read_text(path, LIMIT).splitlines())
-    except StackError:
+        with path.open("rb") as handle:
+            handle.seek(max(0, path.stat().st_size - LIMIT))
+            cut, found = handle.tell() > 0, handle.read(LIMIT)
+    except OSError:
         return ""
+    if cut:
+        found = found[found.find(b"\n") + 1 :]
+    return "".join(f"{unlabelled(line)}\n" for line in found.decode(errors="replace").splitlines())
 
 
 def _status(job: Job, number: str) -> int | None:
-    path = Path(jobs.status_file(job, number))
+    """The job's exit status, which may come late; None when it left none."""
     for _ in range(LATE):
-        if path.exists() and (status := jobs.exit_status(path.read_text(encoding="utf-8"))) is not None:
+        if (status := _noted(job, number)) is not None:
             return status
         time.sleep(PAUSE / 4)
     return None
+
+
+def _noted(job: Job, number: str) -> int | None:
+    path = Path(jobs.status_file(job, number))
+    return jobs.exit_status(path.read_text(encoding="utf-8")) if path.exists() else None

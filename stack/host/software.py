@@ -8,14 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack.build import Tools
-from stack.errors import ExitCode, Fault, StackError, bad_input
-from stack.host import files, locking, mirroring, packages, resolving, source_build
+from stack.errors import ExitCode, Fault, StackError, bad_input, host_lacks
+from stack.host import files, locking, mirroring, packages, resolving, source_build, spack
 from stack.host.cells import Cell
 from stack.host.library import Library
 from stack.host.progress import Progress
 from stack.host.source_build import Built, SourceJob, Spread
+from stack.host.spack import Spack
 from stack.lock import Lock, OsLock
 from stack.render.apptainer import software_prefix
+from stack.source import unusable
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,49 @@ class Options:
     spread: Spread | None = None
 
 
-def job(cell: Cell, lock: Lock, tools: Tools, options: Options, progress: Progress) -> SourceJob:
-    """What the build is made of. The lock must be the cell's current one."""
+def usable(cell: Cell, options: Options) -> None:
+    """Raise for options that cannot be meant: of a cell that has nothing to build, or a folder that is not free."""
+    asked = {"--mirror": options.mirror, "--build-cache": options.cache, "--prefix": options.prefix}
+    given = [name for name, value in {**asked, "--jobs": options.jobs, "--scheduler": options.spread}.items() if value]
+    if given and not cell.plan.built:
+        what = f"nothing of {cell.plan.cell} is built from source, so {', '.join(given)} would do nothing"
+        raise bad_input(what, remedy=f"see `sovstack plan {cell.plan.profile.name} {cell.plan.environment.name}`")
+    for name, folder in (("--mirror", options.mirror), ("--build-cache", options.cache)):
+        if folder and folder.exists() and not folder.is_dir():
+            raise bad_input(f"{name} {folder} is not a folder", remedy="name a folder")
+    if options.offline and options.mirror and not options.mirror.exists():
+        fill = f"`sovstack mirror {cell.plan.profile.name} {cell.plan.environment.name} --into` it, with a network"
+        raise bad_input(f"--mirror {options.mirror} does not exist, and --offline fetches nothing", remedy=fill)
+    if options.prefix is not None and (why := unusable(options.prefix)):
+        raise bad_input(
+            f"--prefix {options.prefix!r}: {why}", remedy="name a folder of its own, /apps/NAME for example"
+        )
+
+
+def engine(cell: Cell, options: Options, progress: Progress, *, dry: bool) -> Spack:
+    """Spack, fetched where it is not there; a dry run does without, and offline it has to be there."""
+    pinned = cell.catalogue.upstream
+    found = spack.find(pinned, cell.roots)
+    if found or not (dry or options.offline):
+        return found or resolving.installed(cell, progress.line)
+    if not dry:
+        raise host_lacks(
+            "Spack is not installed, and --offline fetches nothing", "once with a network: sovstack bootstrap"
+        )
+    return Spack(pinned, spack.home(pinned), spack.overlays(cell.roots))
+
+
+def job(
+    cell: Cell, lock: Lock, tools: Tools, options: Options, progress: Progress, *, dry: bool = False
+) -> SourceJob:  # fmt: skip
+    """What the build is made of. Raises where the cell has no current lock with its `spack.lock`."""
     together = build_root(lock)
-    path = next(p for p, found in locking.current(cell) if found.digest == lock.digest)
+    path = next((p for p, found in locking.current(cell) if found.digest == lock.digest), None)
+    if path is None:
+        again = f"`sovstack lock {cell.plan.profile.name} {cell.plan.environment.name}`"
+        raise bad_input(f"the lock of {cell.plan.cell} is stale, so that no build can be made of it", remedy=again)
     made = SourceJob(
-        spack=resolving.installed(cell, progress.line),
+        spack=engine(cell, options, progress, dry=dry),
         name=cell.name,
         environment=resolving.question(cell, lock).environment,
         lock=files.read_text(path.with_name(locking.SPACK_LOCK), locking.MAX_LOCK_BYTES),
@@ -53,18 +92,26 @@ def job(cell: Cell, lock: Lock, tools: Tools, options: Options, progress: Progre
         folder=cell.folder / "source",
         prefix=options.prefix or software_prefix(cell.plan),
         epoch=cell.catalogue.defaults.source_date_epoch,
-        jobs=options.jobs or len(os.sched_getaffinity(0)),
+        jobs=options.jobs or _cores(cell, options),
         spread=options.spread,
     )
-    shared = resolving.cache() / "buildcache" / made.root_key[:16]
-    return replace(made, cache=options.cache or shared)
+    # What another build root has made has the same Spack hashes, and may have other bytes.
+    caches = options.cache.resolve() if options.cache else resolving.cache() / "buildcache"
+    return replace(made, cache=caches / made.root_key[:16])
+
+
+def _cores(cell: Cell, options: Options) -> int:
+    """Of one of the nodes that a build is spread over, where the profile knows them; else of this machine."""
+    cores = cell.plan.profile.partitions[cell.plan.target.partition].cpu.cores
+    return cores if options.spread and cores != "host" else len(os.sched_getaffinity(0))
 
 
 def spread(cell: Cell, kind: str, nodes: int) -> Spread:
-    """Over which nodes a build is spread: account and queue are the profile's. Raises for an unknown scheduler."""
+    """Over which nodes a build is spread: account, queue and time are the profile's. Raises for another scheduler."""
     if kind != "slurm":
         raise bad_input(f"builds cannot be spread by {kind!r}", remedy="known: slurm")
-    return Spread(cell.plan.profile.scheduler.model_copy(update={"kind": kind}), nodes)
+    scheduler = cell.plan.profile.scheduler.model_copy(update={"kind": kind})
+    return Spread(scheduler, nodes, scheduler.minutes or Spread.minutes)
 
 
 def mirror(cell: Cell, options: Options) -> Path:
@@ -108,11 +155,13 @@ def sources(cell: Cell, options: Options, progress: Progress) -> None:
         )
 
 
-def build(made: SourceJob, progress: Progress) -> Built:
-    """Build from source, or take up what an earlier run left."""
-    with progress.stage("build from source") as running:
-        standing = source_build.finished(made)
-        if standing:
-            running.reused(standing.sha256[:12])
-            return standing
+def build(made: SourceJob, cell: Cell, options: Options, progress: Progress) -> Built:
+    """Build from source, or take up what an earlier run left; fetches the sources first, unless offline."""
+    standing = source_build.finished(made)
+    if standing:
+        progress.reused("build from source", standing.sha256[:12])
+        return standing
+    if not options.offline:
+        sources(cell, options, progress)
+    with progress.stage("build from source"):
         return source_build.make(made, progress.line)

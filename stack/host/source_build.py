@@ -20,7 +20,7 @@ from stack.host.run import Result, Sink, failed, run
 from stack.host.spack import Spack
 from stack.lock import OsPackage
 from stack.profile import Scheduler
-from stack.render.jobs import Job
+from stack.render.jobs import Job, send
 from stack.source import Wanted
 
 PACKING = 3  # raised when the same tree is packed otherwise
@@ -59,7 +59,6 @@ class SourceJob:
     prefix: str
     epoch: int
     jobs: int
-    offline: bool = True
     spread: Spread | None = None
 
     @property
@@ -124,9 +123,11 @@ def finished(job: SourceJob) -> Built | None:
 def commands(job: SourceJob) -> tuple[Command, ...]:
     """Everything that is run, in order."""
     inside = room(job)
+    install = source.spack(inside, "build", source.installing(job.jobs), "build from source")
     return (
         _root_command(job, job.folder / "work", job.folder / "root"),
-        source.spack(inside, "build", source.installing(job.jobs, cached=True), "build from source"),
+        install,
+        *((send(_spreading(job, job.spread, install)),) if job.spread else ()),
         source.spack(inside, "build", source.LISTING, "list what was built"),
         source.spack(inside, "build", source.pushing(job.jobs, ("HASH",)), "fill the build cache"),
         source.spack(inside, "unpack", source.unpacking(job.jobs), "unpack from the build cache"),
@@ -176,7 +177,7 @@ def install(job: SourceJob, sink: Sink) -> dict[str, int]:
     make_root(job, sink)
     discard(job, job.folder / "spack/stage")  # a killed build leaves what it had unpacked
     _prepare(job)
-    words = source.installing(job.jobs, cached=True)
+    words = source.installing(job.jobs)
     if job.spread:
         result = _spread(job, job.spread, words, sink)
     else:
@@ -208,7 +209,8 @@ def unpack(job: SourceJob, sink: Sink) -> Path:
 
 def _prepare(job: SourceJob) -> None:
     work = job.folder / "spack"
-    for folder in (work / "home", work / "tmp", job.folder / "tree", job.folder / "software", job.cache):
+    shown = (job.mirror, job.cache, job.folder / "tree", job.folder / "software")
+    for folder in (work / "home", work / "tmp", *shown):
         folder.mkdir(parents=True, exist_ok=True)
     files.write_tree(work, source.settings(job.wanted))
     if not (work / "misc").exists():
@@ -229,7 +231,7 @@ def room(job: SourceJob) -> Room:
         Bind(str(job.folder / "tree"), source.TREE, writable=True),
         Bind(str(job.folder / "software"), job.prefix, writable=True),
     )
-    return Room(job.namespace, str(job.folder / "root"), shown, job.epoch, job.offline)
+    return Room(job.namespace, str(job.folder / "root"), shown, job.epoch)
 
 
 def _spack(job: SourceJob, stage: str, arguments: tuple[str, ...], purpose: str, sink: Sink, of: int = 0) -> str:
@@ -241,10 +243,9 @@ def _spack(job: SourceJob, stage: str, arguments: tuple[str, ...], purpose: str,
     return result.stdout
 
 
-def _spread(job: SourceJob, spread: Spread, arguments: tuple[str, ...], sink: Sink) -> str:
+def _spreading(job: SourceJob, spread: Spread, command: Command) -> Job:
     """The same call on every node: Spack's own locks let each package be built by one of them."""
-    command = source.spack(room(job), "build", arguments, "build from source")
-    work = Job(
+    return Job(
         name=f"sovstack-{job.name}",
         argv=command.argv,
         folder=str(job.folder),
@@ -254,6 +255,10 @@ def _spread(job: SourceJob, spread: Spread, arguments: tuple[str, ...], sink: Si
         minutes=spread.minutes,
     )
 
+
+def _spread(job: SourceJob, spread: Spread, arguments: tuple[str, ...], sink: Sink) -> str:
+    command = source.spack(room(job), "build", arguments, "build from source")
+    work = _spreading(job, spread, command)
     status, output = slurm.perform(work, _telling(sink, len(source.own(job.lock))), job.log)
     with job.log.open("a", encoding="utf-8") as log:
         log.write(output)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 import shutil
 from collections import defaultdict
@@ -24,15 +26,16 @@ Mode = Literal["fill", "survey", "look"]
 
 
 def fill(
-    list_: Wanted, site: Places, folder: Path, sink: Sink, *, jobs: int = 4, mode: Mode = "fill"
-) -> tuple[Row, ...]:
+    list_: Wanted, site: Places, folder: Path, sink: Sink, *, jobs: int = 4, mode: Mode = "fill",
+    note: Sink | None = None,
+) -> tuple[Row, ...]:  # fmt: skip
     """Fill a mirror, archive by archive, and return what was seen. `survey` asks every archive for every
-    file, `look` reads the indexes alone and fetches nothing.
+    file, `look` reads the indexes alone and fetches nothing. `note` is told what the user has to know afterwards too.
 
     What lies there with the right hash is not fetched again. What nobody gave is a row with no `had`; no error.
     """
     with files.exclusive(folder, lambda holder: sink(f"waiting for {holder}")), files.disk_errors(folder):
-        filling = Filling(site, folder, sink, jobs, mode)
+        filling = Filling(site, folder, sink, note or sink, jobs, mode)
         filling.begin(needed(list_))
         for name in site.order:
             filling.round(name)
@@ -47,6 +50,7 @@ class Filling:
     site: Places
     folder: Path
     sink: Sink
+    note: Sink
     jobs: int
     mode: Mode
     sources: tuple[Source, ...] = ()
@@ -64,15 +68,18 @@ class Filling:
         self.sources = sources
         for source in sources:
             place = self.folder / source.path
+            if os.path.lexists(place) and not place.is_file():
+                self._set_aside(source, f"{source.sha256}.no-file", "is no file")
             for path in (p for p in (place, self._arriving(source)) if p.is_file()):
                 if (found := files.sha256(path)) == source.sha256:
                     self._keep(source, path)
                     self.had[source.path] = HERE
                     break
                 if path == place:
-                    self._set_aside(source, found)
-        if self.incoming.exists():
+                    self._set_aside(source, found, f"has the SHA-256 {found}")
+        if self.incoming.is_dir() and not self.incoming.is_symlink():
             shutil.rmtree(self.incoming)
+        self.incoming.unlink(missing_ok=True)
         self.incoming.mkdir(parents=True)
         if self.had:
             self.sink(f"{len(self.had)} of {len(sources)} sources are there")
@@ -80,12 +87,14 @@ class Filling:
     def _arriving(self, source: Source) -> Path:
         return self.incoming / source.path.rpartition("/")[2]
 
-    def _set_aside(self, source: Source, found: str) -> None:
-        """A file at a place that is not its own would be served to a build; it may still be somebody's."""
-        aside = self.folder / ".refused" / found
-        self.sink(f"set aside: {source.path} has the SHA-256 {found}; it is now {aside}")
-        aside.parent.mkdir(exist_ok=True)
+    def _set_aside(self, source: Source, name: str, why: str) -> None:
+        """What is at a place that is not its own would be served to a build; it may still be somebody's."""
+        folder = self.folder / ".refused"
+        folder.mkdir(exist_ok=True)
+        names = (f"{name}{n or ''}" for n in itertools.count())
+        aside = next(p for p in map(folder.joinpath, names) if not os.path.lexists(p))
         (self.folder / source.path).replace(aside)
+        self.note(f"set aside: {source.path} {why}; it is now {aside}")
 
     def _keep(self, source: Source, path: Path) -> None:
         place = self.folder / source.path
@@ -195,4 +204,4 @@ class Filling:
     def _note(self, source: Source, seen: Seen) -> None:
         self.seen[source.path].append(seen)
         if seen.state == "other":
-            self.sink(f"refused: {source.label} from {seen.candidate.archive}: {seen.said}")
+            self.note(f"refused: {source.label} from {seen.candidate.archive}: {seen.said}")

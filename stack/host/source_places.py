@@ -13,7 +13,7 @@ from stack.host import distribution_sources
 from stack.host.distribution_sources import SourceIndex
 from stack.host.library import PACKAGE, Library
 from stack.origins import Candidate, from_git, mirrored, repositories, upstream
-from stack.sources import Archives, Source, Wanted, needed
+from stack.sources import Archives, Source, Wanted, needed, public
 
 _GIT, _MIRRORS = "SOVSTACK_SOURCE_GIT", "SOVSTACK_SOURCE_MIRRORS"
 
@@ -77,7 +77,7 @@ def planned(list_: Wanted, site: Places) -> str:
         lines.append(f"{source.sha256}  {source.label}")
         for name in site.order:
             kind = site.archives.archives[name].kind
-            asked = [f"    {name}: {c.where} {c.ref}".rstrip() for c in candidates(source, name, site)]
+            asked = [f"    {name}: {public(c.where)} {c.ref}".rstrip() for c in candidates(source, name, site)]
             lines += asked or ([f"    {name}: by its index"] if kind in ("distribution", "index") else [])
     return "\n".join(lines) + "\n"
 

@@ -17,6 +17,7 @@ from stack.errors import StackError, bad_input, host_lacks
 from stack.host import files
 from stack.host.library import PACKAGE, shipped
 from stack.host.run import FULL, Sink, failed, run
+from stack.sources import public
 
 OVERLAY = "recipes/spack_repo"  # our own packages: only what upstream lacks
 SCRIPTS = PACKAGE / "inside_spack"
@@ -60,7 +61,7 @@ class Spack:
         """
         made = {
             "SPACK_PYTHON": sys.executable,
-            "PYTHONPATH": str(solver_folder(self.home)),
+            "PYTHONPATH": str(solver_folder(self.home, self.upstream)),
             "PYTHONNOUSERSITE": "1",
             "SPACK_DISABLE_LOCAL_CONFIG": "1",
             "SPACK_USER_CONFIG_PATH": str(folder / "config"),
@@ -89,6 +90,11 @@ def _without(pattern: re.Pattern[str], ours: Container[str] = ()) -> tuple[str, 
     """Beginning of a command that does not get the caller's variables of these names, our own excepted."""
     found = sorted(name for name in os.environ if pattern.match(name) and name not in ours)
     return ("env", *(word for name in found for word in ("-u", name))) if found else ()
+
+
+def outside(more: str = "GIT_DIR$", ours: Container[str] = ()) -> tuple[str, ...]:
+    """Beginning of a git command that works on the repository it is told and no other; `more`: names to forget too."""
+    return _without(re.compile(f"{_REPOSITORY.pattern}|{more}"), ours)
 
 
 def scope(spack: Spack, folder: Path, **more: Mapping[str, object]) -> Path:
@@ -141,16 +147,17 @@ def home(upstream: Upstream) -> Path:
     return files.user_folder("XDG_DATA_HOME", ".local/share") / "spack" / name
 
 
-def solver_folder(place: Path) -> Path:
+def solver_folder(place: Path, upstream: Upstream) -> Path:
     """Where the solver is, for the Python that runs us."""
-    return place / f"python-{sys.implementation.cache_tag}"
+    solver = upstream.solver
+    return place / f"{solver.project}-{solver.version}-{sys.implementation.cache_tag}"
 
 
 def find(upstream: Upstream, roots: tuple[Path, ...] | None = None) -> Spack | None:
     """The installed Spack; each part was moved into place whole, after its commit was verified."""
     place = home(upstream)
     found = Spack(upstream, place, overlays(roots or (shipped(),)))
-    parts = (found.program, found.packages / "repo.yaml", solver_folder(place) / upstream.solver.project)
+    parts = (found.program, found.packages / "repo.yaml", solver_folder(place, upstream) / upstream.solver.project)
     return found if all(p.exists() for p in parts) else None
 
 
@@ -173,8 +180,8 @@ def install(upstream: Upstream, urls: Mapping[str, str], sink: Sink, roots: tupl
         for name, repository in (("spack", upstream.spack), ("packages", upstream.packages)):
             if not (place / name).exists():
                 _checkout(place / name, repository, urls[name], sink)
-        if not solver_folder(place).exists():
-            _solver(upstream, solver_folder(place), sink)
+        if not solver_folder(place, upstream).exists():
+            _solver(upstream, solver_folder(place, upstream), sink)
     made = find(upstream, roots)
     if made is None:
         raise host_lacks(f"{place} is damaged", f"remove it, and run `sovstack bootstrap` again: rm -r {place}")
@@ -186,7 +193,7 @@ def commands(upstream: Upstream, urls: Mapping[str, str]) -> tuple[Command, ...]
     place = home(upstream)
     parts = (("spack", upstream.spack), ("packages", upstream.packages))
     fetched = [c for n, r in parts for c in _git(place / n, r, urls[n])]
-    return (*fetched, _pip(upstream, solver_folder(place)))
+    return (*fetched, _pip(upstream, solver_folder(place, upstream)))
 
 
 def _git(folder: Path, repository: Repository, url: str) -> tuple[Command, ...]:
@@ -206,7 +213,7 @@ def _git(folder: Path, repository: Repository, url: str) -> tuple[Command, ...]:
 def _checkout(folder: Path, repository: Repository, url: str, sink: Sink) -> None:
     if not shutil.which("git"):
         raise host_lacks("git is not installed (needed to fetch Spack)", "as root: apt-get install git")
-    sink(f"fetching {url} at {repository.commit[:12]}")
+    sink(f"fetching {public(url)} at {repository.commit[:12]}")
     with files.beside(folder) as partial:
         for command in _git(partial, repository, url):
             result = run(command, sink, check=False)
@@ -216,12 +223,12 @@ def _checkout(folder: Path, repository: Repository, url: str, sink: Sink) -> Non
         asked = (*_without(_REPOSITORY), "git", "-C", str(partial), "rev-parse", "HEAD")
         head = run(Command(asked, "read the commit")).stdout.strip()
         if head != repository.commit:
-            raise bad_input(f"{url} gave commit {head}, and {repository.commit} was asked for")
+            raise bad_input(f"{public(url)} gave commit {head}, and {repository.commit} was asked for")
 
 
 def _unreachable(url: str, repository: Repository, said: str) -> StackError:
-    last = " ".join(said.split())[-300:]
-    what = f"{repository.commit[:12]} could not be fetched from {url}: {last}"
+    last = " ".join(said.replace(url, public(url)).split())[-300:]
+    what = f"{repository.commit[:12]} could not be fetched from {public(url)}: {last}"
     return host_lacks(what, "name another place: --spack-git and --packages-git, or mirrors: in the profile")
 
 

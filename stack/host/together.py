@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack import assertions
@@ -64,6 +64,8 @@ def every(
     A profile that says `host` is another cell on every machine, and takes part only when it is named.
     """
     refused: list[Refused] = []
+    if environment:
+        library.environment(environment)  # raises: what is named has to be there and sound
     environments = [environment] if environment else _sound(library, "environments", library.environment, refused)
     profiles = [profile] if profile else _sound(library, "profiles", library.profile, refused)
     found: dict[str, Cell] = {}
@@ -118,19 +120,21 @@ def _checked(cell: Cell) -> Outcome:
     return Outcome(cell, "stale" if found else "current", faults=tuple(Fault(f"{cell.plan.cell}: {f}") for f in found))
 
 
-def release(done: Sequence[Outcome]) -> tuple[Path, ...]:
-    """Put the locks beside the documents, to be handed on with them; the folders."""
-    made = []
-    for outcome in done:
-        if outcome.lock is None:
-            continue
-        folder = outcome.cell.release_folder
-        for name in (outcome.cell.lock_path.name, locking.SPACK_LOCK):
-            source = outcome.cell.folder / name
+def release(done: Sequence[Outcome]) -> tuple[Outcome, ...]:
+    """Put the locks beside the documents, to be handed on with them; a cell for which that fails has failed."""
+    return tuple(_released(outcome) if outcome.lock else outcome for outcome in done)
+
+
+def _released(outcome: Outcome) -> Outcome:
+    cell = outcome.cell
+    try:
+        for name in (cell.lock_path.name, locking.SPACK_LOCK):
+            source = cell.folder / name
             if source.exists():
-                files.write_text(folder / name, files.read_text(source, locking.MAX_LOCK_BYTES))
-        made.append(folder)
-    return tuple(made)
+                files.write_text(cell.release_folder / name, files.read_text(source, locking.MAX_LOCK_BYTES))
+    except StackError as error:
+        return replace(outcome, state="failed", faults=error.faults, error=error)
+    return outcome
 
 
 def lock_all(
@@ -143,25 +147,29 @@ def lock_all(
     if todo:
         done |= {
             o.cell.plan.cell: o
-            for o in _lock(todo, workers, resolving.Markets(lenient=lenient), quiet=quiet, wait=wait)
+            for o in _lock(todo, workers, resolving.Markets(lenient=lenient), upgrade=upgrade, quiet=quiet, wait=wait)
         }
     return tuple(done[c.plan.cell] for c in wanted)
 
 
 def _adopted(cell: Cell) -> Lock | None:
-    """The lock that is current; what hinders us is told by the cell's own row."""
+    """The lock that is current; what hinders us, such as another process, is told by the cell's own row."""
     try:
-        return locking.adopt(cell)
+        path, lock = next(locking.current(cell), (None, None))
+        if path is None or path == cell.lock_path:
+            return lock
+        with files.exclusive(cell.folder, lambda _holder: None, wait=False):
+            return locking.adopt(cell)
     except StackError:
         return None
 
 
 def _lock(
-    todo: Sequence[Cell], workers: int, markets: resolving.Markets, *, quiet: bool, wait: bool
+    todo: Sequence[Cell], workers: int, markets: resolving.Markets, *, upgrade: bool, quiet: bool, wait: bool
 ) -> Iterable[Outcome]:
     try:
         with Board(len(todo), quiet=quiet) as board, ThreadPoolExecutor(workers) as pool:
-            tasks = [pool.submit(_one, cell, markets, board, wait) for cell in todo]
+            tasks = [pool.submit(_one, cell, markets, board, upgrade, wait) for cell in todo]
             try:
                 return [task.result() for task in as_completed(tasks)]
             except BaseException:
@@ -173,17 +181,18 @@ def _lock(
         running.go_on()
 
 
-def _one(cell: Cell, markets: resolving.Markets, board: Board, wait: bool) -> Outcome:
+def _one(cell: Cell, markets: resolving.Markets, board: Board, upgrade: bool, wait: bool) -> Outcome:
     try:
         with board.row(cell.plan.cell) as row:
-            return _locked(cell, markets, row, wait)
+            return _locked(cell, markets, row, upgrade, wait)
     except StackError as error:
         return Outcome(cell, "failed", faults=error.faults, error=error)
 
 
-def _locked(cell: Cell, markets: resolving.Markets, row: Row, wait: bool) -> Outcome:
+def _locked(cell: Cell, markets: resolving.Markets, row: Row, upgrade: bool, wait: bool) -> Outcome:
     with files.exclusive(cell.folder, lambda holder: row.line(f"waiting for {holder}"), wait=wait):
-        made = resolving.relock(cell, markets, row.line)
+        there = None if upgrade else locking.adopt(cell)  # by the process that we have waited for
+        made = resolving.Relocked(there, reused=True) if there else resolving.relock(cell, markets, row.line)
     nodes = f", {len(made.lock.spack.nodes)} nodes" if made.lock.spack else ""
     row.ended("reused" if made.reused else "done", f"{len(made.lock.os.packages)} OS packages{nodes}")
     return Outcome(cell, "current" if made.reused else "locked", made.lock, made.changes)

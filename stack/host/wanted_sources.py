@@ -30,7 +30,9 @@ def wanted(spack: Spack, environment: Path, work: Path, sink: Sink) -> Wanted:
     for name in ("spack.yaml", "spack.lock"):
         files.write_text(work / "environment" / name, files.read_text(environment / name, _LIMIT))
     if not (work / "misc").exists():
-        shutil.copytree(host_spack.ready(spack, sink), work / "misc")
+        ready = host_spack.ready(spack, sink)
+        with files.beside(work / "misc") as partial:  # a copy that is killed is not taken for a whole one
+            shutil.copytree(ready, partial)
     (work / "wanted.json").unlink(missing_ok=True)
     run(command(spack, work), sink)
     return parse(files.read_text(work / "wanted.json", _LIMIT), str(work / "wanted.json"))

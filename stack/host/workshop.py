@@ -34,12 +34,15 @@ from stack.host.image import Image, Job
 from stack.host.library import shown
 from stack.host.progress import Progress
 from stack.host.reports import Done, Written
+from stack.host.source_build import Built, SourceJob
 from stack.lock import Lock
 from stack.render import apptainer as render_apptainer
 from stack.render import modules as render_modules
 from stack.render import reframe as render_reframe
 from stack.render import spack as render_spack
 from stack.verdict import Verdict
+
+APPTAINER = "`sovstack up` installs it, without root"
 
 
 class Workshop:
@@ -88,9 +91,15 @@ class Workshop:
         cells.buildable(self.cell)
         if self.dry:
             return
+        folder, system = self.cell.build_dir, self.cell.plan.target.os
         with self.progress.stage("tools"):
-            doctor.ensure(self.progress.line, self.cell.build_dir, system=self.cell.plan.target.os)
+            if self.options.offline:
+                doctor.require(doctor.examine(folder, system=system))
+            else:
+                doctor.ensure(self.progress.line, folder, system=system)
             namespace.find()  # asked before anything is fetched
+            if apptainer.find() is None and self.options.offline:
+                raise host_lacks("Apptainer is not installed, and --offline fetches nothing", APPTAINER)
             if apptainer.find() is None:
                 apptainer.install(self.progress.line, self.cell.plan.profile.mirrors)
 
@@ -110,11 +119,7 @@ class Workshop:
 
     # --- lock ---
 
-    def stale(self) -> tuple[str, ...]:
-        """Why the lock is not current; nothing is fetched."""
-        return locking.stale(self.cell)
-
-    def locked(self, *, strict: bool, announce: bool = True) -> tuple[Lock | None, tuple[Change, ...]]:
+    def locked(self, *, strict: bool) -> tuple[Lock | None, tuple[Change, ...]]:
         """The cell's lock: made anew when an input or the mirror changed, unless `strict`."""
         if strict:
             self._lock = locking.strict(self.cell)
@@ -122,10 +127,10 @@ class Workshop:
         elif self.dry:
             for command in resolving.commands(self.cell):
                 self._print(command)
-            self._lock = locking.read(self.cell)
+            self._lock = next((lock for _path, lock in locking.current(self.cell)), None)
         else:
             self._relock()
-        for change in self._changes if announce else ():
+        for change in self._changes:
             self.progress.note(str(change))
         return self._lock, self._changes
 
@@ -196,7 +201,7 @@ class Workshop:
     def built(self, lock: Lock | None) -> Image | None:
         """The cell's image, built unless one with the same inputs stands there whole."""
         if lock is None:
-            self.progress.note("there is no lock yet: the commands of the build depend on it")
+            self.progress.note("there is no current lock yet: the commands of the build depend on it")
             return None
         tools = self._tools(apptainer.find())
         job = self._job(lock, tools)
@@ -220,16 +225,25 @@ class Workshop:
 
     def _with_software(self, job: Job, lock: Lock, tools: build.Tools) -> Job:
         """The image's job with what Spack builds in it; built now, unless it stands there whole."""
-        made = software.job(self.cell, lock, tools, self.options, self.progress)
+        made = software.job(self.cell, lock, tools, self.options, self.progress, dry=self.dry)
         evidence = Tree.of({f"{render_apptainer.EVIDENCE}/spack.lock": made.lock})
-        if self.dry:
-            for command in source_build.commands(made):
-                self._print(command)
-            return replace(job, software=made.folder / "software.tar", overlay=job.overlay | evidence)
-        if source_build.finished(made) is None and not self.options.offline:
-            software.sources(self.cell, self.options, self.progress)
-        built = software.build(made, self.progress)
-        return replace(job, software=built.tar, software_sha256=built.sha256, overlay=job.overlay | evidence)
+        built = self._software(made)
+        tar, sha256 = (built.tar, built.sha256) if built else (made.folder / "software.tar", "")
+        return replace(job, software=tar, software_sha256=sha256, overlay=job.overlay | evidence)
+
+    def _software(self, made: SourceJob) -> Built | None:
+        if not self.dry:
+            return software.build(made, self.cell, self.options, self.progress)
+        for command in source_build.commands(made):
+            self._print(command)
+        return None
+
+    def tree(self, lock: Lock | None) -> Built | None:
+        """What Spack builds alone, put together for the prefix that was asked for; there is no image of that."""
+        if lock is None:
+            return None
+        tools = self._tools(apptainer.find())
+        return self._software(software.job(self.cell, lock, tools, self.options, self.progress, dry=self.dry))
 
     # --- checks ---
 
@@ -268,7 +282,7 @@ class Workshop:
         if made.lock != self._lock.digest:
             raise bad_input(f"the image of {plan.cell} is of another lock than the one beside it", remedy=remedy)
         if apptainer.find() is None:
-            raise host_lacks("Apptainer is not installed here", "`sovstack up` installs it, without root")
+            raise host_lacks("Apptainer is not installed here", APPTAINER)
         self._image = made
         return self.verified(made, fresh=True, preload=preload, only=only)
 

@@ -7,13 +7,12 @@ Nothing here needs Slurm's accounting (`sacct`): the job itself leaves its exit 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from stack.artifact import Command, File, Tree
 from stack.errors import Faults, StackError, bad_input, host_lacks
 from stack.profile import Scheduler
-from stack.render.text import template, variables
+from stack.render.text import template
 from stack.words import HIDDEN
 
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -31,25 +30,23 @@ _REMEDIES = {
     "Invalid partition": "name one of `sinfo` as `queue` under `scheduler` in the profile",
     "Invalid account": "name one that you may use as `account` under `scheduler` in the profile",
     "Requested node configuration is not available": "ask for fewer or smaller nodes; `sinfo --long` lists them",
-    "Requested time limit is invalid": "ask for less time; `sinfo --long` has the limits",
+    "Requested time limit is invalid": "say fewer `minutes` under `scheduler` in the profile; see `sinfo --long`",
+    "Socket timed out": "Slurm may have taken it: look with `squeue`, and `scancel` it, before you run the same again",
     "Access/permission denied": "may you use this `queue` with this `account`? They are in the profile's `scheduler`",
 }
 
 
 @dataclass(frozen=True)
 class Job:
-    """One program, run once for each task. The nodes share `folder`: it holds script, output and exit status."""
+    """One program, run once on each node. The nodes share `folder`: it holds script, output and exit status."""
 
     name: str
     argv: tuple[str, ...]
     folder: str
     scheduler: Scheduler
     nodes: int = 1
-    tasks_per_node: int = 1
     cpus_per_task: int = 1
     minutes: int = 60
-    whole_nodes: bool = False  # with all their memory, and nobody else's jobs
-    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -80,11 +77,10 @@ class Progress:
 def script(job: Job) -> Tree:
     """The job's script. Raises `StackError`, with every fault, for what cannot be said to Slurm safely."""
     _check(job)
-    tasks = job.nodes * job.tasks_per_node
     shape = [
         f"--nodes={job.nodes}",
-        f"--ntasks={tasks}",
-        f"--ntasks-per-node={job.tasks_per_node}",
+        f"--ntasks={job.nodes}",
+        "--ntasks-per-node=1",
         f"--cpus-per-task={job.cpus_per_task}",  # srun does not take it from the job
     ]
     text = template(
@@ -93,7 +89,6 @@ def script(job: Job) -> Tree:
         options=[*_about(job), *shape],
         step=[*shape, *_STEP],
         folder=job.folder,
-        environment=variables(job.environment),
         argv=job.argv,
     )
     return Tree.of({job.file: File(text, executable=True)})
@@ -112,7 +107,6 @@ def _about(job: Job) -> list[str]:
         "--no-requeue",
         *([f"--account={account}"] if account else []),
         *([f"--partition={queue}"] if queue else []),
-        *(["--exclusive", "--mem=0"] if job.whole_nodes else []),
     ]
 
 
@@ -129,7 +123,7 @@ def _check(job: Job) -> None:
     if not job.folder.startswith("/") or HIDDEN.search(job.folder) or set("%\\") & set(job.folder):
         what = f"a job cannot write into the folder {job.folder!r}"
         faults.add(what, remedy="take one with an absolute path without '%', '\\' and control characters")
-    for key in ("nodes", "tasks_per_node", "cpus_per_task", "minutes"):
+    for key in ("nodes", "cpus_per_task", "minutes"):
         if getattr(job, key) < 1:
             faults.add(f"{getattr(job, key)} cannot be a job's {key}", remedy="take at least 1")
     if not job.argv or not job.argv[0]:
@@ -137,10 +131,9 @@ def _check(job: Job) -> None:
     faults.raise_if_any()
 
 
-def commands(job: Job, *, wait: bool = True) -> tuple[Command, ...]:
-    """Send the job. Its number is printed at once, also with `wait`, which lasts until the job is over."""
-    argv = ("sbatch", "--parsable", *(("--wait",) if wait else ()), f"./{job.file}")
-    return (Command(argv, "send the job to Slurm", cwd=job.folder),)
+def send(job: Job) -> Command:
+    """Send the job. It prints the job's number, and does not wait for its end."""
+    return Command(("sbatch", "--parsable", f"./{job.file}"), "send the job to Slurm", cwd=job.folder)
 
 
 def watch(job_id: str) -> Command:
@@ -150,7 +143,7 @@ def watch(job_id: str) -> Command:
 
 
 def cancel(job_id: str) -> Command:
-    """End the job with all its processes. `sbatch --wait` that is ended itself leaves the job."""
+    """End the job with all its processes."""
     return Command(("scancel", _number(job_id)), "cancel the job")
 
 
@@ -181,9 +174,27 @@ def refused(said: str) -> StackError:
 
 
 def progress(said: str) -> Progress | None:
-    """What `squeue` printed; None when it knows the job no more."""
+    """What `squeue` printed; None when it said nothing of the job: that does not mean yet that the job is over."""
     found = _STATE.search(said)
     return Progress(found[2], found[3], found[4]) if found else None
+
+
+def forgotten(status: int, said: str) -> bool:
+    """Whether `squeue`, which told nothing of the job, knows it no more. Any other failure says nothing of the job."""
+    return status == 0 or "Invalid job id specified" in said
+
+
+def silent(job_id: str, said: str, minutes: float) -> StackError:
+    """The error for a job that Slurm could not be asked about for so long."""
+    why = " ".join(said.split()) or "squeue printed nothing"
+    what = f"Slurm did not answer for {minutes:.0f} minutes; job {job_id} was given up: {why}"
+    return host_lacks(what, see_to(job_id))
+
+
+def see_to(job_id: str) -> str:
+    """What to do about a job that may go on behind our back."""
+    number = _number(job_id)
+    return f"see that it is over, with `squeue --jobs={number}` and `scancel {number}`, before you run the same again"
 
 
 def exit_status(text: str | None) -> int | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import http.server
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from stack.errors import StackError
 from stack.host import apt, distribution_sources
 from stack.host.distribution_sources import SourceIndex
 from stack.host.fetch_url import Refused
+from stack.origins import Candidate
 from stack.sources import Archive
 from tests.host.mirror import FOREVER, gpg, key
 
@@ -110,3 +113,41 @@ def test_the_profiles_mirror_needs_no_apt(
     index = distribution_sources.open_index("debian", rule, system, {"debian": "http://m.example/debian/"}, tmp_path)
     text = (index.folder / "sources/sovstack.sources").read_text()
     assert text.startswith("Types: deb-src\nURIs: http://m.example/debian\nSuites: trixie\nComponents: main\n")
+
+
+def test_a_transfer_that_breaks_off_is_no_other_file(
+    archive: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """apt leaves what it got at the file's own place."""
+
+    class Breaking(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "9")
+            self.end_headers()
+            self.wfile.write(b"four" if self.path == "/broken" else b"nine byte")
+            self.wfile.flush()
+            self.connection.close()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    index = archive.open(tmp_path / "cache")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Breaking) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            base = f"http://127.0.0.1:{server.server_port}"
+            asked = {
+                tmp_path / name: Candidate("test", "distribution", "test", f"{base}/{name}", size=9)
+                for name in ("broken", "whole")
+            }
+            lost = index.fetch(asked, quiet)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert list(lost) == [tmp_path / "broken"]
+    assert not (tmp_path / "broken").exists()
+    assert (tmp_path / "whole").read_bytes() == b"nine byte"

@@ -17,6 +17,16 @@ from stack.host.fetch_url import Refused, Web
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
+    """`/to?URL` leads there."""
+
+    def do_GET(self) -> None:
+        """A redirect, or a file."""
+        if not self.path.startswith("/to?"):
+            return super().do_GET()
+        self.send_response(302)
+        self.send_header("Location", self.path[len("/to?") :])
+        return self.end_headers()
+
     def log_message(self, *words: object) -> None:
         """Say nothing."""
 
@@ -115,3 +125,68 @@ def test_a_transfer_can_be_stopped(served: tuple[Path, str], tmp_path: Path) -> 
     web = Web()
     web.stop.set()
     assert refused(web, f"{served[1]}/a.tar", tmp_path / "it").said == "stopped"
+
+
+@pytest.mark.parametrize("path", ["/a b", "/a\x7f"])
+def test_a_wrong_url_is_not_the_hosts_fault(path: str, served: tuple[Path, str], tmp_path: Path) -> None:
+    (served[0] / "good").write_bytes(b"x")
+    web = Web()
+    refusal = refused(web, served[1] + path, tmp_path / "it")
+    assert (refusal.state, refusal.said) == ("lacks", "is no URL that can be fetched")
+    web.fetch(f"{served[1]}/good", tmp_path / "it")
+    assert web.silent == {}
+
+
+def test_a_password_in_a_url_is_not_said(tmp_path: Path) -> None:
+    web = Web()
+    assert "secret" not in refused(web, "http://me:secret@127.0.0.1/a", tmp_path / "it").said
+    assert web.silent == {}
+
+
+def test_a_redirect_is_followed(served: tuple[Path, str], tmp_path: Path) -> None:
+    (served[0] / "a b").write_bytes(b"x")
+    Web().fetch(f"{served[1]}/to?/to?{served[1]}/a%20b", tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == b"x"
+
+
+def test_a_redirect_to_a_dead_host_silences_that_host_alone(served: tuple[Path, str], tmp_path: Path) -> None:
+    (served[0] / "good").write_bytes(b"x")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        dead = f"127.0.0.1:{taken.getsockname()[1]}"
+        web = Counting()
+        for _again in range(2):
+            refusal = refused(web, f"{served[1]}/to?http://{dead}/a", tmp_path / "it")
+            assert (refusal.state, refusal.said) == ("unreachable", f"{dead}: Connection refused")
+        assert web.opened == 3  # the dead one once
+        assert list(web.silent) == [dead]
+        web.fetch(f"{served[1]}/good", tmp_path / "it")
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("file:///etc/passwd", "leads to what is no URL that can be fetched"),
+        ("gopher://a/b", "leads to what is no URL that can be fetched"),
+        ("http://[", "leads to what is no URL that can be fetched"),
+        ("/none", "HTTP Error 404: File not found"),
+    ],
+)
+def test_a_redirect_leads_nowhere_else(place: str, said: str, served: tuple[Path, str], tmp_path: Path) -> None:
+    refusal = refused(Web(), f"{served[1]}/to?{place}", tmp_path / "it")
+    assert refusal.said == said
+    assert not (tmp_path / "it").exists()
+
+
+def test_redirects_without_an_end_are_given_up(
+    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loop(self: Quiet) -> None:
+        self.send_response(302)
+        self.send_header("Location", "/again")
+        self.end_headers()
+
+    monkeypatch.setattr(Quiet, "do_GET", loop)
+    web = Counting()
+    assert refused(web, f"{served[1]}/a", tmp_path / "it").said == "more than 10 redirects"
+    assert web.opened == 11 and web.silent == {}

@@ -130,3 +130,37 @@ def test_a_killed_holder_frees_the_folder(tmp_path: Path) -> None:
         child.wait()
     with files.exclusive(tmp_path, print, wait=False):
         pass
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "folder", "pipe"])
+def test_a_lock_file_that_is_none_is_refused_and_nothing_is_written(tmp_path: Path, kind: str) -> None:
+    precious, lock = tmp_path / "precious", tmp_path / "cell/.lock"
+    lock.parent.mkdir()
+    if kind == "link":
+        precious.write_text("mine")
+    if kind in ("link", "dangling"):
+        lock.symlink_to(precious)
+    elif kind == "folder":
+        lock.mkdir()
+    else:
+        os.mkfifo(lock)
+    refused = pytest.raises(StackError, match=r"\.lock is not an ordinary file \(remove it\)")
+    with refused, files.exclusive(lock.parent, print):
+        pass
+    assert precious.read_text() == "mine" if kind == "link" else not precious.exists()
+
+
+def test_the_remedy_is_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").write_text("a file")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    with pytest.raises(StackError, match="set HOME, or XDG_DATA_HOME, to another folder"):
+        files.write_text(files.user_folder("XDG_DATA_HOME", ".local/share") / "x", "text")
+    with pytest.raises(StackError, match="choose another folder: with --build-dir"):
+        files.write_text(tmp_path / "home/x", "text")
+
+
+def test_a_home_has_to_be_a_whole_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "relative")
+    with pytest.raises(StackError, match="HOME is no absolute path: 'relative'"):
+        files.user_folder("XDG_CACHE_HOME", ".cache")

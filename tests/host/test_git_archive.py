@@ -12,6 +12,7 @@ import pytest
 
 from stack.host import git_archive
 from stack.host.fetch_url import Refused
+from stack.host.run import Result
 from stack.origins import Candidate
 
 ISOLATED = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "PATH": "/usr/bin:/bin"}
@@ -85,3 +86,49 @@ def test_a_repository_that_is_not_there_cannot_be_reached(repository: Path, tmp_
 def test_the_commands_show_no_password(tmp_path: Path) -> None:
     made = git_archive.commands(Candidate("git", "git", "x", "https://me:secret@x.example/a", "v1", "a-1"), tmp_path)
     assert "secret" not in "".join(c.purpose for c in made)
+
+
+def test_in_a_hook_the_callers_repository_is_left_alone(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    git(mine, "init", "--quiet")
+    before = sorted(str(p) for p in mine.rglob("*"))
+    monkeypatch.setenv("GIT_DIR", str(mine / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(mine / ".git/index"))
+    git_archive.make(candidate(repository), tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == forged(repository)
+    assert sorted(str(p) for p in mine.rglob("*")) == before
+
+
+def test_nobodys_attributes_or_settings_change_the_archive(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "id").write_text("$Format:%H$\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "three")
+    git(repository, "tag", "-f", "v1.0")
+    settings = tmp_path / "xdg/git"
+    settings.mkdir(parents=True)
+    (settings / "attributes").write_text("a.c export-ignore\nid export-subst\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+    for name, value in {
+        "COUNT": "1",
+        "KEY_0": "tar.umask",
+        "VALUE_0": "077",
+        "PARAMETERS": "'tar.umask'='077'",
+    }.items():
+        monkeypatch.setenv(f"GIT_CONFIG_{name}", value)
+    monkeypatch.setenv("GIT_DEFAULT_HASH", "sha256")
+    git_archive.make(candidate(repository), tmp_path / "it")
+    assert (tmp_path / "it").read_bytes() == forged(repository)
+    made = git_archive.commands(candidate(repository), tmp_path)
+    assert all(c.env["GIT_ATTR_NOSYSTEM"] == "1" for c in made if "archive" in c.argv)
+
+
+def test_what_git_says_shows_no_password(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    it = Candidate("git", "git", "x", "https://me:secret@x.example/a", "v1", "a-1")
+    monkeypatch.setattr(git_archive, "run", lambda *_words, **_more: Result(1, "", f"fatal: no access to '{it.where}'"))
+    with pytest.raises(Refused, match=r"no access to 'https://x\.example/a'"):
+        git_archive.make(it, tmp_path / "it")

@@ -71,7 +71,7 @@ def test_what_changed_is_named(cell: Cell) -> None:
         "the profile changed since the lock was made",
     )
     assert locking.adopt(other) is None
-    with pytest.raises(StackError, match=r"the profile changed .*run without --locked and --offline"):
+    with pytest.raises(StackError, match=r"the profile changed .*lock again"):
         locking.strict(other)
 
 
@@ -150,3 +150,21 @@ def test_a_build_folder_that_is_none_holds_no_lock(tmp_path: Path) -> None:
     assert locking.stale(made) == (f"{made.lock_path} does not exist",)
     with pytest.raises(StackError, match="--build-dir"):
         keep(made)
+
+
+def test_a_lock_that_is_parted_from_its_spack_lock_is_not_the_one_that_is_used(cell: Cell, tmp_path: Path) -> None:
+    made = keep(cell)
+    released = tmp_path / "site" / cells.RELEASED / cell.plan.cell
+    released.mkdir(parents=True)
+    other = open_tiny(tmp_path, tmp_path / "site")
+    (released / "spack.lock").write_text(TEXT)
+    (released / "stack.lock.json").write_text(made.model_copy(update={"tools": None}).text())
+    (cell.folder / "spack.lock").write_text("{}")
+    assert next(locking.current(other))[0].parent == released
+    assert locking.stale(other) == () and locking.strict(other) == made
+
+
+def test_nothing_is_left_of_what_a_cell_no_longer_builds(cell: Cell) -> None:
+    made = keep(cell)
+    locking.keep(cell, made.model_copy(update={"spack": None}), "")
+    assert not (cell.folder / "spack.lock").exists()

@@ -89,3 +89,12 @@ def test_nothing_to_ask_starts_no_pip(tmp_path: Path, archives: Archives) -> Non
     it = Source("0" * 64, "a", ("https://github.com/a/b",), ("a@1",), "archive", "makefile")
     assert package_index.find([it], "pypi", archives, tmp_path, told.append) == {}
     assert told == []
+
+
+def test_a_hash_in_capitals_counts_and_an_odd_one_is_passed_over(
+    index: Path, tmp_path: Path, archives: Archives
+) -> None:
+    page = index / "simple/alpha/index.html"
+    one, two = source("alpha-1.0.tar.gz"), source("alpha-1.0-py3-none-any.whl")
+    page.write_text(page.read_text().replace(one.sha256, one.sha256.upper()).replace(two.sha256, "odd"))
+    assert set(package_index.find([one, two], "pypi", archives, tmp_path, quiet)) == {one.path}

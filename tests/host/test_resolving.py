@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stack.catalogue import Catalogue
+from stack.catalogue import Catalogue, Keyring
 from stack.errors import ExitCode, StackError, host_lacks
 from stack.host import cells, locking, resolving
 from stack.host import spack as host_spack
+from stack.host.apt import PrivateApt
 from stack.host.cells import Cell
 from stack.host.library import Library, shipped
 from stack.host.run import Sink
@@ -106,6 +107,24 @@ def test_spack_that_cannot_be_fetched_is_asked_for_once(cell: Cell, monkeypatch:
         with pytest.raises(StackError, match="cannot be fetched"):
             resolving.solve(cell, lock, quiet, markets)
     assert len(asked) == 1
+
+
+def test_a_mirror_that_does_not_answer_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def down(_self: PrivateApt, _sink: Sink) -> bool:
+        asked.append("update")
+        raise host_lacks("mirror.example cannot be reached")
+
+    monkeypatch.setattr(PrivateApt, "update", down)
+    private = PrivateApt(tmp_path, Keyring(path="/key", package="a-keyring"))
+    monkeypatch.setattr(resolving, "open_apt", lambda *_rest: private)
+    made = cells.open_cell(Library((shipped(),)), "generic-x86", "numerics", None, tmp_path)
+    markets = resolving.Markets()
+    for _cell in range(3):
+        with pytest.raises(StackError, match="cannot be reached"):
+            markets.fresh(made, quiet)
+    assert asked == ["update"]
 
 
 def test_a_dry_run_names_what_would_be_fetched_and_solved(cell: Cell, without_spack: None) -> None:

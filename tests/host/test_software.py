@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,14 @@ import pytest
 from stack.artifact import Tree
 from stack.build import Tools
 from stack.errors import ExitCode, StackError
-from stack.host import cells, image, locking, software, workshop
+from stack.host import cells, image, locking, software, source_build, workshop
 from stack.host.cells import Cell
 from stack.host.image import Job
 from stack.host.library import Library, shipped
 from stack.host.progress import Progress
 from stack.host.software import Options
 from stack.lock import Lock
+from stack.profile import Cpu, Scheduler
 from stack.render import apptainer as rendered
 from tests.host.test_locking import open_tiny
 
@@ -56,10 +58,100 @@ def test_offline_runs_everything_without_a_network(cell: Cell) -> None:
     assert workshop.Workshop(cell, Progress(quiet=True), dry=True)._tools(None).namespace[-2:] != ("unshare", "--net")
 
 
+@pytest.fixture
+def nothing_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user without Spack, who can reach none."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("SOVSTACK_SPACK_GIT", "/nonexistent/spack.git")
+    monkeypatch.setenv("SOVSTACK_PACKAGES_GIT", "/nonexistent/packages.git")
+    return tmp_path / "data"
+
+
+def test_neither_offline_nor_a_dry_run_fetches_spack(cell: Cell, lock: Lock, nothing_here: Path) -> None:
+    progress, offline = Progress(quiet=True), Options(offline=True)
+    with pytest.raises(StackError, match="Spack is not installed, and --offline fetches nothing") as caught:
+        software.job(cell, lock, TOOLS, offline, progress)
+    assert caught.value.exit_code == ExitCode.HOST
+    made = software.job(cell, lock, TOOLS, offline, progress, dry=True)
+    assert str(made.spack.home).startswith(str(nothing_here))
+    assert not nothing_here.exists()
+
+
+def test_a_lock_without_its_spack_lock_is_no_lock_to_build(cell: Cell, nothing_here: Path) -> None:
+    other = locking.strict(cell).model_copy(update={"inputs": {}})
+    with pytest.raises(StackError, match=r"is stale, so that no build can be made of it .*sovstack lock generic-x86"):
+        software.job(cell, other, TOOLS, Options(), Progress(quiet=True), dry=True)
+
+
+def test_a_build_cache_is_of_one_build_root(cell: Cell, lock: Lock, tmp_path: Path) -> None:
+    made = software.job(cell, lock, TOOLS, Options(cache=tmp_path / "mine"), Progress(quiet=True), dry=True)
+    assert made.cache == tmp_path / "mine" / made.root_key[:16]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "said"),
+    [
+        ("apps/x", "has to be an absolute path"), ("/", "has to be an absolute path"), ("/a b", "absolute path"),
+        ("/a/../usr", "absolute path"), ("/a//b", "absolute path"), ("", "absolute path"), ("/$(id)", "absolute path"),
+        ("/usr", "for its own"), ("/usr/lib/x", "for its own"), ("/usr/local", "for its own"),
+        ("/etc/x", "for its own"), ("/sovstack/x", "for its own"), ("/var/lib/x", "for its own"),
+        ("/" + "x" * 120, "longer than 119"),
+    ],
+)  # fmt: skip
+def test_a_tree_does_not_go_everywhere(cell: Cell, prefix: str, said: str) -> None:
+    with pytest.raises(StackError, match=said) as caught:
+        software.usable(cell, Options(prefix=prefix))
+    assert caught.value.exit_code == ExitCode.BAD_INPUT
+
+
+@pytest.mark.parametrize("prefix", ["/apps/numerics", "/usr/local/x", "/opt/sovstack/numerics", "/" + "x" * 118])
+def test_a_tree_goes_where_there_is_room(cell: Cell, prefix: str) -> None:
+    software.usable(cell, Options(prefix=prefix))
+
+
+def test_options_of_a_build_from_source_are_for_cells_that_have_one(tmp_path: Path) -> None:
+    image = cells.open_cell(Library((shipped(),)), "laptop", "ai-hpc", None, tmp_path)
+    software.usable(image, Options(offline=True))
+    with pytest.raises(StackError, match="built from source, so --build-cache, --jobs would do nothing"):
+        software.usable(image, Options(cache=tmp_path, jobs=2))
+
+
+def test_folders_that_are_named_are_looked_at_first(cell: Cell, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for options in (Options(mirror=tmp_path / "file"), Options(cache=tmp_path / "file")):
+        with pytest.raises(StackError, match="file is not a folder"):
+            software.usable(cell, options)
+    with pytest.raises(StackError, match=r"does not exist, and --offline fetches nothing .*sovstack mirror"):
+        software.usable(cell, Options(mirror=tmp_path / "none", offline=True))
+    software.usable(cell, Options(mirror=tmp_path / "none", cache=tmp_path / "none"))
+
+
 def test_builds_are_spread_by_slurm_alone(cell: Cell) -> None:
     assert software.spread(cell, "slurm", 3).nodes == 3
     with pytest.raises(StackError, match=r"cannot be spread by 'pbs' \(known: slurm\)"):
         software.spread(cell, "pbs", 2)
+
+
+def test_how_long_a_spread_build_may_last_is_the_profiles(cell: Cell) -> None:
+    assert software.spread(cell, "slurm", 3).minutes == 24 * 60
+    profile = cell.plan.profile.model_copy(update={"scheduler": Scheduler(minutes=90)})
+    other = dataclasses.replace(cell, plan=dataclasses.replace(cell.plan, profile=profile))
+    assert software.spread(other, "slurm", 3).minutes == 90
+
+
+def test_a_spread_build_has_the_cores_of_a_node(cell: Cell, lock: Lock) -> None:
+    profile = cell.plan.profile
+    name = cell.plan.target.partition
+    part = profile.partitions[name].model_copy(update={"cpu": Cpu(microarchitecture="x86_64_v3", cores=96)})
+    profile = profile.model_copy(update={"partitions": {name: part}})
+    node = dataclasses.replace(cell, plan=dataclasses.replace(cell.plan, profile=profile))
+    over = software.spread(cell, "slurm", 2)
+    made = software.job(node, lock, TOOLS, Options(spread=over), Progress(quiet=True), dry=True)
+    sent = next(c for c in source_build.commands(made) if c.argv[0] == "sbatch")
+    assert made.jobs == 96 and sent.cwd == str(made.folder)
+    assert software.job(node, lock, TOOLS, Options(jobs=3, spread=over), Progress(quiet=True), dry=True).jobs == 3
+    here = software.job(node, lock, TOOLS, Options(), Progress(quiet=True), dry=True)
+    assert here.jobs != 96 and "sbatch" not in {c.argv[0] for c in source_build.commands(here)}
 
 
 def test_the_image_gets_the_software_and_another_key(cell: Cell, lock: Lock, tmp_path: Path) -> None:

@@ -258,3 +258,23 @@ def test_a_folder_that_may_not_be_written_is_told(tmp_path: Path, archives: Arch
     (tmp_path / "m").write_text("a file")
     with pytest.raises(StackError, match="m: "):
         fill(wanted((GOOD, ())), site(archives), tmp_path / "m")
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "dangling"])
+def test_what_is_no_file_is_set_aside_and_told(archives: Archives, tmp_path: Path, kind: str) -> None:
+    what, mirror = wanted((GOOD, (f"{NOWHERE}/a.tgz",))), tmp_path / "m"
+    path = mirror / place(GOOD)
+    path.parent.mkdir(parents=True)
+    if kind == "folder":
+        (path / "mine").mkdir(parents=True)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("nowhere")
+    (mirror / ".incoming").symlink_to(tmp_path)
+    told: list[str] = []
+    source_mirror.fill(what, site(archives), mirror, quiet, note=told.append)
+    aside = f"{mirror}/.refused/{hashlib.sha256(GOOD).hexdigest()}.no-file"
+    assert told == [f"set aside: {place(GOOD)} is no file; it is now {aside}"]
+    assert not os.path.lexists(path) and os.path.lexists(aside)
+    assert tmp_path.is_dir() and not (mirror / ".incoming").exists()

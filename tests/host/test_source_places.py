@@ -66,3 +66,13 @@ def test_the_plan_names_every_candidate(archives: Archives, catalogue: Catalogue
         "    pypi: by its index",
         "    git: /srv/blis 2.0",
     ]
+
+
+def test_the_plan_shows_no_password(archives: Archives, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOVSTACK_SOURCE_MIRRORS", "https://me:secret@m.example/x")
+    monkeypatch.setenv("SOVSTACK_SOURCE_GIT", "*=https://me:secret@g.example/{repository}")
+    made = source_places.places(archives, catalogue.systems)
+    text = source_places.planned(recorded("numerics"), made)
+    assert "secret" not in text
+    assert "    mirror: https://m.example/x/_source-cache/" in text
+    assert "    git: https://g.example/flame/blis 2.0" in text

@@ -64,7 +64,7 @@ def pinned(tmp_path: Path, urls: dict[str, str], catalogue: Catalogue, monkeypat
             "packages": known.packages.model_copy(update={"commit": commits["packages"]}),
         }
     )
-    (spack.solver_folder(spack.home(made)) / made.solver.project).mkdir(parents=True)
+    (spack.solver_folder(spack.home(made), made) / made.solver.project).mkdir(parents=True)
     return made
 
 
@@ -87,11 +87,13 @@ def test_the_commits_are_fetched_verified_and_found_again(pinned: Upstream, urls
     assert made.packages.is_dir()
     assert spack.find(pinned) == made
     assert install(pinned, dict.fromkeys(urls, NOWHERE)) == made  # nothing is fetched twice
+    newer = pinned.model_copy(update={"solver": pinned.solver.model_copy(update={"version": "99.1"})})
+    assert spack.find(newer) is None  # another solver may give another answer
 
 
 def test_a_commit_that_is_not_there(pinned: Upstream, urls: dict[str, str]) -> None:
     absent = pinned.model_copy(update={"spack": pinned.spack.model_copy(update={"commit": "a" * 40})})
-    (spack.solver_folder(spack.home(absent)) / absent.solver.project).mkdir(parents=True)
+    (spack.solver_folder(spack.home(absent), absent) / absent.solver.project).mkdir(parents=True)
     error = refused(absent, urls)
     assert error.exit_code == ExitCode.HOST
     assert f"aaaaaaaaaaaa could not be fetched from {urls['spack']}: " in str(error)
@@ -113,8 +115,8 @@ def test_without_git(pinned: Upstream, urls: dict[str, str], monkeypatch: pytest
 
 
 def test_without_a_package_index(pinned: Upstream, urls: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    (spack.solver_folder(spack.home(pinned)) / pinned.solver.project).rmdir()
-    spack.solver_folder(spack.home(pinned)).rmdir()
+    (spack.solver_folder(spack.home(pinned), pinned) / pinned.solver.project).rmdir()
+    spack.solver_folder(spack.home(pinned), pinned).rmdir()
     for name in [n for n in os.environ if n.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
@@ -258,7 +260,7 @@ def test_nothing_of_the_callers_settings_reaches_spack(
     }
     assert told["SPACK_DISABLE_LOCAL_CONFIG"] == "1"
     assert told["SPACK_USER_CONFIG_PATH"].startswith(str(tmp_path / "call"))
-    assert told["PYTHONPATH"] == str(spack.solver_folder(made.home))
+    assert told["PYTHONPATH"] == str(spack.solver_folder(made.home, made.upstream))
     assert told["UNIXCONFDIR"] == str(tmp_path / "call/release")
     assert told["https_proxy"] == "http://proxy.example"  # the machine's way out is no setting of Spack's
     assert "-E solve it" in lines[0]
@@ -317,3 +319,11 @@ def test_an_index_that_cannot_be_made_leaves_none(pinned: Upstream, urls: dict[s
         spack.ready(made, lambda _line: None)
     made.program.write_text(PROGRAM)
     assert (spack.ready(made, lambda _line: None) / "calls").is_file()
+
+
+def test_no_password_of_a_place_is_said(pinned: Upstream) -> None:
+    told: list[str] = []
+    place = "http://me:secret@127.0.0.1:9/spack.git"
+    with pytest.raises(StackError, match=r"could not be fetched from http://127\.0\.0\.1:9/spack\.git") as caught:
+        spack.install(pinned, {"spack": place, "packages": place}, told.append)
+    assert "secret" not in f"{told} {caught.value}"

@@ -13,7 +13,7 @@ import pytest
 
 from stack.artifact import Command
 from stack.errors import ExitCode, StackError, host_lacks
-from stack.host import files, locking, resolving, together
+from stack.host import cells, files, locking, resolving, together
 from stack.host import run as running
 from stack.host.cells import Cell
 from stack.host.library import Library, shipped
@@ -118,9 +118,11 @@ def test_one_that_fails_stops_no_other(
     assert str(done[1].error) == "no room" and done[1].lock is None
     said = capsys.readouterr().err
     assert said.count("==> ") == 3 and "[3/3]" in said and "tiny/two/rocky8-zen3 failed in" in said
-    assert [f.relative_to(tmp_path / "site").parts[:2] for f in together.release(done)] == [
-        ("environments", "locks")
-    ] * 2
+    handed = tmp_path / "site/environments/locks/tiny"
+    handed.mkdir(parents=True)
+    (handed / "one").write_text("a file in the way")
+    assert [o.state for o in together.release(done)] == ["failed", "failed", "locked"]  # each for itself
+    assert sorted(p.name for p in (handed / "three").rglob("*lock*")) == ["spack.lock", "stack.lock.json"]
 
 
 def test_one_that_another_process_works_on_fails_where_nobody_waits(tmp_path: Path) -> None:
@@ -128,6 +130,25 @@ def test_one_that_another_process_works_on_fails_where_nobody_waits(tmp_path: Pa
     with files.exclusive(cell.folder, print):
         (done,) = together.lock_all([cell], 1, upgrade=False, quiet=True, wait=False)
     assert done.state == "failed" and "is in use by process" in str(done.error)
+
+
+def test_a_lock_handed_on_is_not_put_into_a_cell_that_another_works_on(tmp_path: Path) -> None:
+    cell = open_tiny(tmp_path)
+    keep(cell)
+    released = tmp_path / "site" / cells.RELEASED / cell.plan.cell
+    released.parent.mkdir(parents=True)
+    cell.folder.rename(released)
+    moved = open_tiny(tmp_path / "b", tmp_path / "site")
+    with files.exclusive(moved.folder, print):
+        (done,) = together.lock_all([moved], 1, upgrade=False, quiet=True, wait=False)
+        assert done.state == "failed" and not moved.lock_path.exists()
+    (done,) = together.lock_all([moved], 1, upgrade=False, quiet=True, wait=False)
+    assert done.state == "current" and moved.lock_path.exists()
+
+
+def test_an_environment_that_is_named_has_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="nosuch"):
+        together.every(library(tmp_path / "site", one=OLD), "one", "nosuch", tmp_path / "build")
 
 
 def test_an_interrupt_ends_what_runs_and_starts_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

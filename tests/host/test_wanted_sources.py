@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from stack import sources
+from stack.catalogue import Catalogue
 from stack.errors import StackError
+from stack.host import spack as host_spack
 from stack.host import wanted_sources
 from stack.host.spack import Spack
 from tests.conftest import RECORDED
@@ -52,3 +55,30 @@ def test_a_lock_of_other_packages_is_a_clear_error(real_spack: Spack, tmp_path: 
     (folder / "spack.lock").write_text(json.dumps(data))
     with pytest.raises(StackError, match="could not list the sources that the lock wants"):
         wanted_sources.wanted(real_spack, folder, tmp_path / "work", quiet)
+
+
+def test_a_copy_of_the_index_that_was_killed_is_made_again(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, work = tmp_path / "index", tmp_path / "work"
+    index.mkdir()
+    (index / "providers").write_text("whole")
+    copytree = shutil.copytree
+
+    def killed(_source: Path, target: Path) -> None:
+        target.mkdir()
+        (target / "half").write_text("")
+        raise KeyboardInterrupt
+
+    def answer(*_words: object) -> None:
+        (work / "wanted.json").write_bytes((RECORDED / "sources/numerics.json").read_bytes())
+
+    monkeypatch.setattr(host_spack, "ready", lambda *_words: index)
+    monkeypatch.setattr(wanted_sources, "run", answer)
+    monkeypatch.setattr(shutil, "copytree", killed)
+    spack = Spack(catalogue.upstream, tmp_path / "spack", ())
+    with pytest.raises(KeyboardInterrupt):
+        wanted_sources.wanted(spack, LOCK, work, quiet)
+    monkeypatch.setattr(shutil, "copytree", copytree)
+    wanted_sources.wanted(spack, LOCK, work, quiet)
+    assert [p.name for p in (work / "misc").iterdir()] == ["providers"]
