@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -64,10 +65,15 @@ class Command:
 
     def __str__(self) -> str:
         words = [f"{k}={shlex.quote(v)}" for k, v in sorted(self.env.items())]
-        line = " ".join([*words, shlex.join(self.argv)])
+        line = " ".join([*words, shlex.join(map(public, self.argv))])
         if self.stdin:
             line += f" < {shlex.quote(self.stdin)}"
         return f"(cd {shlex.quote(self.cwd)} && {line})" if self.cwd else line
+
+
+def public(text: str) -> str:
+    """A text without the passwords of the URLs in it."""
+    return re.sub(r"\b([A-Za-z][\w+.-]*://)[^/\s]*@", r"\1", text)
 
 
 def canonical_json(value: Any) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from stack.artifact import public
 from stack.origins import Candidate
-from stack.sources import Archives, Source, Wanted, is_forge, needed, public, unhashed
+from stack.sources import Archives, Source, Wanted, is_forge, needed, unhashed
 
 # `held`: its bytes were seen; `listed`: an index gives its SHA-256, and it was not asked; `named`: not asked at all.
 State = Literal["held", "other", "listed", "named", "unreachable", "lacks"]

@@ -13,8 +13,9 @@ from urllib.parse import unquote
 
 from pydantic import StringConstraints
 
+from stack.artifact import public
 from stack.errors import bad_input
-from stack.sources import Archive, Archives, Kind, Source, Tags, Text, host_of, operator, public, split
+from stack.sources import Archive, Archives, Kind, Source, Tags, Text, host_of, operator, split
 from stack.words import Digest, Model
 
 

@@ -231,8 +231,3 @@ def split(url: str) -> SplitResult:
         return urlsplit(url)
     except ValueError:
         return SplitResult("", "", "", "", "")
-
-
-def public(url: str) -> str:
-    """A URL without the password that it may hold."""
-    return re.sub(r"^(\w+://)[^/@]*@", r"\1", url)

@@ -101,7 +101,6 @@ Spec = Annotated[
 """A Spack spec, or a part of one; `{arch}` stands for the accelerator's architecture."""
 
 
-
 _NO_SPEC = re.compile(r"[^A-Za-z0-9]|.*([@%^~+=,/.:]$|@@|%%|\^\^)")
 
 

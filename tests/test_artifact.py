@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stack.artifact import Command, File, Tree, canonical_json, digest
+from stack.artifact import Command, File, Tree, canonical_json, digest, public
 from stack.errors import StackError
 
 
@@ -31,3 +31,19 @@ def test_a_command_prints_as_a_line_that_a_shell_reads_back() -> None:
 def test_canonical_json_does_not_depend_on_order() -> None:
     assert canonical_json({"b": 1, "a": [1, 2]}) == canonical_json({"a": [1, 2], "b": 1})
     assert digest({"a": 1}) != digest({"a": 2})
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:secret@mirror.example/a@b", "https://mirror.example/a@b"),
+        ("https://me:se@cret@mirror.example", "https://mirror.example"),
+        ("git+https://me@host.example/x", "git+https://host.example/x"),
+        ("url.ssh://me:secret@a.example/.insteadOf=https://me:secret@b.example/", None),
+        ("/srv/a@b", "/srv/a@b"),
+        ("git@host.example:owner/name", "git@host.example:owner/name"),
+    ],
+)
+def test_a_password_in_a_url_is_not_shown(text: str, shown: str | None) -> None:
+    assert "secret" not in str(Command(("git", "fetch", text), "fetch"))
+    assert shown is None or public(text) == shown

@@ -137,8 +137,3 @@ def test_what_is_a_forge(archives: Archives) -> None:
 def test_any_url_has_an_operator(text: str) -> None:
     archives = Archives.model_validate({"schema": 1, "order": [], "archives": {}, "forges": {}})
     assert sources.operator(f"https://{text}", archives)
-
-
-def test_a_password_is_not_shown() -> None:
-    assert sources.public("https://me:secret@mirror.example/a@b") == "https://mirror.example/a@b"
-    assert sources.public("/srv/a@b") == "/srv/a@b"

@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.artifact import Command
+from stack.artifact import Command, public
 from stack.catalogue import Keyring, Os
 from stack.errors import StackError, host_lacks
 from stack.host import apt, files
@@ -15,7 +15,7 @@ from stack.host.apt_output import explain, index_lines
 from stack.host.fetch_url import Refused
 from stack.host.run import Sink, run
 from stack.origins import Candidate, in_index
-from stack.sources import Archive, public
+from stack.sources import Archive
 
 _HELPER = Path("/usr/lib/apt/apt-helper")
 _ENV = {"LC_ALL": "C.UTF-8", "RES_OPTIONS": "timeout:3 attempts:2"}

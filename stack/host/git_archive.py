@@ -7,12 +7,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from stack.artifact import Command
+from stack.artifact import Command, public
 from stack.host.fetch_url import Refused
 from stack.host.run import run, which
 from stack.host.spack import outside
 from stack.origins import Candidate
-from stack.sources import public
 
 _FETCH = {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 # Neither the user's settings nor gzip's may change a byte, nor anybody's attributes but the commit's own.

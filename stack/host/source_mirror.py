@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from stack.artifact import public
 from stack.host import distribution_sources, files, git_archive, package_index
 from stack.host.fetch_url import Refused, Web
 from stack.host.run import Sink
 from stack.host.source_places import Places, candidates
 from stack.independence import HERE, Row, Seen, rows
 from stack.origins import Candidate
-from stack.sources import Source, Wanted, needed, public
+from stack.sources import Source, Wanted, needed
 
 Pairs = Sequence[tuple[Source, Candidate]]
 Mode = Literal["fill", "survey", "look"]

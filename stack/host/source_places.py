@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack.artifact import public
 from stack.catalogue import Os
 from stack.errors import Faults, StackError
 from stack.host import distribution_sources
 from stack.host.distribution_sources import SourceIndex
 from stack.host.library import PACKAGE, Library
 from stack.origins import Candidate, from_git, mirrored, repositories, upstream
-from stack.sources import Archives, Source, Wanted, needed, public
+from stack.sources import Archives, Source, Wanted, needed
 
 _GIT, _MIRRORS = "SOVSTACK_SOURCE_GIT", "SOVSTACK_SOURCE_MIRRORS"
 

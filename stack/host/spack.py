@@ -11,13 +11,12 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.artifact import Command, digest
+from stack.artifact import Command, digest, public
 from stack.catalogue import Repository, Upstream
 from stack.errors import StackError, bad_input, host_lacks
 from stack.host import files
 from stack.host.library import PACKAGE, shipped
 from stack.host.run import FULL, Sink, failed, run
-from stack.sources import public
 
 OVERLAY = "recipes/spack_repo"  # our own packages: only what upstream lacks
 SCRIPTS = PACKAGE / "inside_spack"
