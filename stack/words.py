@@ -91,11 +91,12 @@ FilePath = Annotated[
 ]
 """A file in an image. A folder put where the image has a link (`/bin`, `/lib`) would replace the link."""
 
+_SPEC = StringConstraints(
+    pattern=r"^([A-Za-z0-9@:=%~+^_.,/]|\{arch\})([A-Za-z0-9@:=%~+^_., /-]|\{arch\})*$", max_length=300
+)
 Spec = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^([A-Za-z0-9@:=%~+^_.,/]|\{arch\})([A-Za-z0-9@:=%~+^_., /-]|\{arch\})*$", max_length=300
-    ),
+    _SPEC,
     Means("a Spack spec or a part of one, where '{arch}' may stand for the accelerator's architecture"),
 ]
 """A Spack spec, or a part of one; `{arch}` stands for the accelerator's architecture."""
@@ -111,7 +112,9 @@ def _names_a_package(text: str) -> str:
     return text
 
 
-PackageSpec = Annotated[Spec, AfterValidator(_names_a_package), Means("a package of Spack's with what is wanted of it")]
+PackageSpec = Annotated[
+    str, _SPEC, AfterValidator(_names_a_package), Means("a package of Spack's with what is wanted of it")
+]
 """A spec that names its package."""
 
 Provider = Literal["source", "os", "wheel", "site"]

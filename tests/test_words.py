@@ -51,6 +51,7 @@ PAYLOADS = (
 # Harmless where they are accepted: a spec is never a file name or an option, and an option is what one field is for.
 ACCEPTED = {
     "a Spack spec": {"%post", "../../etc/passwd", "a/../../b", "~root"},
+    "a package of Spack's": {"a/../../b"},
     "versions and variants": {"~root"},
     "an option": {"--help"},
 }
