@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,6 +84,7 @@ def test_an_answer_handed_on_is_taken_for_a_changed_document(cell: Cell, tmp_pat
     assert lock.spack == made.spack and lock.inputs["profile"] == "0" * 64
 
 
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git: apt-get install git")
 def test_a_changed_question_needs_spack_and_says_so_in_one_line(cell: Cell, without_spack: None) -> None:
     keep(cell)
     other = replace(cell, documents={**cell.documents, "overlay": "0" * 64})
