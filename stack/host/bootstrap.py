@@ -59,9 +59,9 @@ def interpreter(minimum: tuple[int, ...]) -> str | None:
 
 
 def fingerprint() -> str:
-    """Digest of what decides an environment: the project's metadata, its version, and this Python."""
+    """Digest of what decides an environment: the project's metadata and version, what it needs, and this Python."""
     state = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n{ROOT}\n".encode())
-    for name in ("pyproject.toml", "stack/__init__.py"):
+    for name in ("pyproject.toml", "stack/__init__.py", "stack/data/host.yaml"):
         state.update((ROOT / name).read_bytes())
     return state.hexdigest()
 
