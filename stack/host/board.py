@@ -79,16 +79,16 @@ class Board:
             row.ended("failed", str(error).partition("\n")[0])
             raise
         finally:
+            took = time.monotonic() - row.started
             with self._guard:
                 self._rows.remove(row)
                 self._ended += 1
-                self._end(row)
+                self._end(row, took)
+            # Without our guard: the display holds its own while it asks for the table, which needs ours.
+            if self._console is not None and not self.quiet:
+                self._console.print(_mark(row, took), highlight=False)
 
-    def _end(self, row: Row) -> None:
-        took = time.monotonic() - row.started
-        if self._console is not None and not self.quiet:
-            self._console.print(_mark(row, took), highlight=False)
-            return
+    def _end(self, row: Row, took: float) -> None:
         text = f"[{self._ended}/{self._total}] {row.name} {row.state} in {quantity.duration(took)}"
         self._say(text + (f": {row.detail}" if row.detail else ""))
 

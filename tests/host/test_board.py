@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+import time
 
 import pytest
 
@@ -55,6 +56,29 @@ def test_a_terminal_shows_what_runs_under_what_ended(monkeypatch: pytest.MonkeyP
     assert "first" in told and "1 package" in told
     assert "solving" in told and "1 of 2 done" in told
     assert "\x1b]0;title" not in told  # what a tool prints does not reach the terminal as it is
+
+
+def test_rows_end_while_the_display_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The display and the rows have a lock each: neither waits for the other while it holds its own."""
+    monkeypatch.setenv("TERM", "xterm")
+    over = threading.Event()
+
+    def rows(board: Board) -> None:
+        for _ in range(300):
+            with board.row("one"):
+                pass
+        over.set()
+
+    board = Board(300, stream=Terminal())
+    board.__enter__()
+    threading.Thread(target=rows, args=(board,), daemon=True).start()
+    until = time.monotonic() + 20
+    while not over.is_set() and time.monotonic() < until:
+        drawing = threading.Thread(target=board._live.refresh if board._live else None, daemon=True)
+        drawing.start()
+        drawing.join(1)
+    assert over.is_set(), "they wait for each other"
+    board.__exit__()
 
 
 def test_a_line_is_one_line() -> None:
