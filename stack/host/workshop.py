@@ -16,17 +16,16 @@ from stack.host import (
     apptainer,
     cells,
     checks,
-    doctor,
     files,
     image,
     locking,
-    namespace,
     pip,
     reports,
     resolving,
     software,
     solving,
     source_build,
+    tooling,
     versions,
 )
 from stack.host.cells import Cell
@@ -41,8 +40,6 @@ from stack.render import modules as render_modules
 from stack.render import reframe as render_reframe
 from stack.render import spack as render_spack
 from stack.verdict import Verdict
-
-APPTAINER = "`sovstack up` installs it, without root"
 
 
 class Workshop:
@@ -91,31 +88,11 @@ class Workshop:
         cells.buildable(self.cell)
         if self.dry:
             return
-        folder, system = self.cell.build_dir, self.cell.plan.target.os
         with self.progress.stage("tools"):
-            if self.options.offline:
-                doctor.require(doctor.examine(folder, system=system))
-            else:
-                doctor.ensure(self.progress.line, folder, system=system)
-            namespace.find()  # asked before anything is fetched
-            if apptainer.find() is None and self.options.offline:
-                raise host_lacks("Apptainer is not installed, and --offline fetches nothing", APPTAINER)
-            if apptainer.find() is None:
-                apptainer.install(self.progress.line, self.cell.plan.profile.mirrors)
+            tooling.ready(self.cell, self.progress.line, offline=self.options.offline)
 
-    def _tools(self, found: Path | None) -> build.Tools:
-        names = {name: apptainer.tool(name) or name for name in ("mmdebstrap", "mksquashfs")}
-        return build.Tools(
-            names["mmdebstrap"],
-            names["mksquashfs"],
-            str(found or "apptainer"),
-            apptainer.environment(),
-            self._namespace(),
-        )
-
-    def _namespace(self) -> tuple[str, ...]:
-        found = namespace.candidates()[0] if self.dry else namespace.find()
-        return software.without_network(found) if self.options.offline else found
+    def _tools(self) -> build.Tools:
+        return tooling.tools(offline=self.options.offline, dry=self.dry)
 
     # --- lock ---
 
@@ -203,7 +180,7 @@ class Workshop:
         if lock is None:
             self.progress.note("there is no current lock yet: the commands of the build depend on it")
             return None
-        tools = self._tools(apptainer.find())
+        tools = self._tools()
         job = self._job(lock, tools)
         if self.cell.plan.built:
             job = self._with_software(job, lock, tools)
@@ -242,7 +219,7 @@ class Workshop:
         """What Spack builds alone, put together for the prefix that was asked for; there is no image of that."""
         if lock is None:
             return None
-        tools = self._tools(apptainer.find())
+        tools = self._tools()
         return self._software(software.job(self.cell, lock, tools, self.options, self.progress, dry=self.dry))
 
     # --- checks ---
@@ -282,7 +259,7 @@ class Workshop:
         if made.lock != self._lock.digest:
             raise bad_input(f"the image of {plan.cell} is of another lock than the one beside it", remedy=remedy)
         if apptainer.find() is None:
-            raise host_lacks("Apptainer is not installed here", APPTAINER)
+            raise host_lacks("Apptainer is not installed here", tooling.APPTAINER)
         self._image = made
         return self.verified(made, fresh=True, preload=preload, only=only)
 

@@ -54,8 +54,8 @@ def test_offline_names_what_is_not_in_the_cache(
 
 def test_offline_runs_everything_without_a_network(cell: Cell) -> None:
     shop = workshop.Workshop(cell, Progress(quiet=True), dry=True, options=Options(offline=True))
-    assert shop._tools(None).namespace[-2:] == ("unshare", "--net")
-    assert workshop.Workshop(cell, Progress(quiet=True), dry=True)._tools(None).namespace[-2:] != ("unshare", "--net")
+    assert shop._tools().namespace[-2:] == ("unshare", "--net")
+    assert workshop.Workshop(cell, Progress(quiet=True), dry=True)._tools().namespace[-2:] != ("unshare", "--net")
 
 
 @pytest.fixture

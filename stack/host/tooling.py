@@ -1,0 +1,38 @@
+"""The tools of a build: seen to be there, or installed as far as this user may, and called by their paths."""
+
+from __future__ import annotations
+
+from stack import build
+from stack.errors import host_lacks
+from stack.host import apptainer, doctor, namespace, software
+from stack.host.cells import Cell
+from stack.host.run import Sink
+
+APPTAINER = "`sovstack up` installs it, without root"
+
+
+def ready(cell: Cell, sink: Sink, *, offline: bool) -> None:
+    """See that a build can run here; raises with all that is missing. Offline, nothing is installed."""
+    folder, system = cell.build_dir, cell.plan.target.os
+    if offline:
+        doctor.require(doctor.examine(folder, system=system))
+    else:
+        doctor.ensure(sink, folder, system=system)
+    namespace.find()  # asked before anything is fetched
+    if apptainer.find():
+        return
+    if offline:
+        raise host_lacks("Apptainer is not installed, and --offline fetches nothing", APPTAINER)
+    apptainer.install(sink, cell.plan.profile.mirrors)
+
+
+def tools(*, offline: bool, dry: bool) -> build.Tools:
+    """Where the tools are, and the namespace in which they run: offline, one without a network."""
+    found = namespace.candidates()[0] if dry else namespace.find()
+    return build.Tools(
+        apptainer.tool("mmdebstrap") or "mmdebstrap",
+        apptainer.tool("mksquashfs") or "mksquashfs",
+        str(apptainer.find() or "apptainer"),
+        apptainer.environment(),
+        software.without_network(found) if offline else found,
+    )
