@@ -36,7 +36,7 @@ def broken(plan: Plan, graph: Graph) -> tuple[Fault, ...]:
     """A fault for every assertion that does not hold."""
     return tuple(
         Fault(f"in {plan.cell}, {b}", Position(f"recipes/{b.recipe}.yaml"), _remedy(b))
-        for b in _all(plan, graph)
+        for b in failing(plan, graph)
         if b.level == "error"
     )
 
@@ -50,15 +50,18 @@ def check(plan: Plan, graph: Graph) -> None:
 
 def notes(plan: Plan, graph: Graph) -> tuple[str, ...]:
     """What is not as it should be and is accepted, in words for the report."""
-    return tuple(str(b) for b in _all(plan, graph) if b.level == "note")
+    return tuple(str(b) for b in failing(plan, graph) if b.level == "note")
 
 
-def _all(plan: Plan, graph: Graph) -> Iterator[Broken]:
-    """What Spack did not build is what it is: the graph has only what its description says, which fails nothing."""
+def failing(plan: Plan, graph: Graph) -> Iterator[Broken]:
+    """Every assertion that does not hold, those that are only noted too.
+
+    What Spack did not build is what it is: the graph has only what its description says, which fails nothing.
+    """
     for choice in plan.choices:
         built = choice.provider == "source"
         for assertion in plan.recipes[choice.component].assertions:
-            if not _applies(assertion, plan):
+            if not applies(assertion, plan):
                 continue
             if built or assertion.absent or assertion.one:
                 found, level = _found(assertion, plan, graph), assertion.level
@@ -68,7 +71,8 @@ def _all(plan: Plan, graph: Graph) -> Iterator[Broken]:
             yield from (Broken(choice.component, assertion, text, level) for text in found)
 
 
-def _applies(assertion: Assertion, plan: Plan) -> bool:
+def applies(assertion: Assertion, plan: Plan) -> bool:
+    """Whether an assertion speaks of this plan's target."""
     families = assertion.families or (plan.target.family,)
     return assertion.when in (None, plan.target.vendor) and plan.target.family in families
 

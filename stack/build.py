@@ -7,15 +7,12 @@ identity replaced by the lock's (see `docs/decisions/0002-reproducible-images.md
 
 from __future__ import annotations
 
-import hashlib
-import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from stack.artifact import Command, Tree, digest
 from stack.catalogue import Container
-from stack.errors import bad_input
 from stack.lock import Lock, OsPackage
 
 # Which number Apptainer's `sif add --partarch` gives an architecture (its own `--help`, 1.4).
@@ -146,37 +143,33 @@ def sif(lock: Lock, tools: Tools, parts: Parts, output: str) -> tuple[Command, .
     return tuple(Command(argv, "put the image together", env=dict(tools.apptainer_env)) for argv in (new, *adds))
 
 
+# Which `sif add` words an object has by the end of its name; everything else is JSON.
+_SBOMS = {".cdx.json": ("9", "--sbomformat", "cyclonedx-json"), ".spdx.json": ("9", "--sbomformat", "spdx-json")}
+
+
+def evidence(tools: Tools, objects: Mapping[str, str], output: str) -> tuple[Command, ...]:
+    """Add evidence (an object's name -> path of its content) to the group that one signature covers."""
+    commands = []
+    for name, path in sorted(objects.items()):
+        kind = next((words for end, words in _SBOMS.items() if name.endswith(end)), ("6",))
+        argv = (tools.apptainer, "sif", "add", "--datatype", *kind, "--filename", name, "--groupid", "1", output, path)
+        commands.append(Command(argv, "put evidence into the image", env=dict(tools.apptainer_env)))
+    return tuple(commands)
+
+
+def sign(tools: Tools, key: str, output: str) -> Command:
+    """Sign all objects with the private key in a PEM file."""
+    return Command((tools.apptainer, "sign", "--key", key, output), "sign the image", env=dict(tools.apptainer_env))
+
+
+def check_signature(tools: Tools, public: str, image: str) -> Command:
+    """Verify every object against the public key in a PEM file; asks nobody."""
+    argv = (tools.apptainer, "verify", "--all", "--key", public, image)
+    return Command(argv, "verify the image's signature", env=dict(tools.apptainer_env))
+
+
 def key(lock: Lock, container: Container, overlay_digest: str, epoch: int) -> str:
     """Names the image that these inputs give; a built image with this key is not built again."""
     tools = Tools("", "", "", {})
     how = [rootfs(lock, container, tools, epoch, "", "").argv, squashfs(container, tools, epoch, "", "").argv]
     return digest([lock.digest, container.model_dump(mode="json", by_alias=True), overlay_digest, epoch, how])
-
-
-# --- SIF header -------------------------------------------------------------------------------------------------
-# Layout: https://github.com/apptainer/sif (pkg/sif: `header` and `rawDescriptor`), little-endian, packed.
-_HEADER = struct.Struct("<32s10s3s3s16sqqqqqqqq")
-_DESCRIPTOR = struct.Struct("<i?IIIqqqqqqq128s384s")
-_LAUNCH = b"#!/usr/bin/env run-singularity\n"  # makes the file executable, as `apptainer build` does
-SIF_HEAD_BYTES = 32768
-
-
-def steady_sif(head: bytes, identity: str, epoch: int) -> bytes:
-    """The first bytes of a SIF with its random id taken from `identity` and its times and owners made constant."""
-    if len(head) < SIF_HEAD_BYTES:
-        raise bad_input("not a SIF file")
-    fields = list(_HEADER.unpack_from(head))
-    if fields[1] != b"SIF_MAGIC\0":
-        raise bad_input("not a SIF file")
-    fields[0] = _LAUNCH
-    fields[4] = hashlib.sha256(identity.encode()).digest()[:16]
-    fields[5] = fields[6] = epoch
-    total, offset = fields[8], fields[9]
-    out = bytearray(head)
-    _HEADER.pack_into(out, 0, *fields)
-    for start in range(offset, offset + total * _DESCRIPTOR.size, _DESCRIPTOR.size):
-        row = list(_DESCRIPTOR.unpack_from(out, start))
-        if row[1]:
-            row[8:12] = [epoch, epoch, 0, 0]
-            _DESCRIPTOR.pack_into(out, start, *row)
-    return bytes(out)

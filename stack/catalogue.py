@@ -54,9 +54,21 @@ class Accelerator(Model):
 
 
 class Family(Model):
-    """A CPU family: where its ABI puts the dynamic linker, which is how Spack tells the C library."""
+    """A CPU family: where its ABI puts the dynamic linker, which is how Spack tells the C library.
+
+    `licensors`: makers by whose leave alone it is made; it can be had while one of them is left, and without any it is
+    open to everyone.
+    """
 
     linker: AbsolutePath
+    licensors: tuple[Name, ...] = ()
+
+
+class Maker(Model):
+    """Who designs processors; `archspec`: what archspec calls the vendor of its microarchitectures."""
+
+    label: Line
+    archspec: tuple[Line, ...] = Field(min_length=1)
 
 
 class Hardware(Model):
@@ -64,6 +76,10 @@ class Hardware(Model):
 
     schema_version: Schema1
     families: dict[Architecture, Family]
+    makers: dict[Name, Maker] = Field({})
+    implementers: dict[Architecture, tuple[Name, ...]] = Field(
+        {}, description="microarchitecture -> makers that put another's design into chips of their own"
+    )
     vendors: dict[Name, Vendor]
     accelerators: dict[Name, Accelerator]
 
@@ -122,6 +138,13 @@ class Release(Model):
     version: Version
 
 
+class Libc(Model):
+    """The C library as Spack calls it, and the package that it is."""
+
+    spack: Name
+    package: Package
+
+
 class Os(Model):
     """`stack/data/os/<name>.yaml`. One without `archives` can be locked for, and no image be made of it."""
 
@@ -135,6 +158,7 @@ class Os(Model):
     libc_prefix: AbsolutePath = Field(
         "/usr", description="where the C library is: `/` where /lib is no link to /usr/lib"
     )
+    libc: Libc | None = Field(None, description="which package the C library is")
     codename: Name | None = None
     python: PythonVersion | None = None
     site_packages: AbsolutePath | None = Field(None, description="where Python looks for wheels that an image brings")

@@ -15,6 +15,10 @@ from stack.catalogue import Container as Image
 from stack.document import Document, Path, did_you_mean
 from stack.environment import Environment
 from stack.errors import Faults
+from stack.facts import FactsFile, Stewards
+from stack.facts_check import check_facts, check_licences, check_stewards
+from stack.licences import Licences
+from stack.policy import Policy
 from stack.profile import Profile
 from stack.recipe import Recipe
 from stack.target import known_microarchitectures
@@ -271,5 +275,9 @@ KINDS: Mapping[str, tuple[type[Model], Check]] = {
     "hardware": (Hardware, check_hardware),
     "defaults": (Defaults, check_defaults),
     "upstream": (Upstream, lambda _document, _catalogue, _faults: None),
+    "facts": (FactsFile, lambda document, _catalogue, faults: check_facts(document, faults)),
+    "stewards": (Stewards, lambda document, _catalogue, faults: check_stewards(document, faults)),
+    "licences": (Licences, lambda document, _catalogue, faults: check_licences(document, faults)),
+    "policy": (Policy, lambda _document, _catalogue, _faults: None),
 }
 """Every kind of document that somebody writes: its model, and its checks."""

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from stack import answers, verbs
+from stack import answers, assess, leave, trust, verbs
 from stack.answers import cell_of, say, workshop_of
 from stack.errors import ExitCode, StackError, bad_input
 from stack.options import (
@@ -29,6 +29,7 @@ from stack.options import (
     QuietOption,
     RootOption,
 )
+from stack.trust import KeyOption
 
 app = typer.Typer(
     name="sovstack",
@@ -60,8 +61,13 @@ for _verb in (
     verbs.lock,
     verbs.bootstrap,
     verbs.mirror,
+    assess.audit,
+    trust.sign,
+    trust.inspect,
+    leave.exit_test,
 ):
     app.command()(_verb)
+app.add_typer(trust.key)
 
 
 @app.command()
@@ -117,14 +123,17 @@ def build(
     nodes: Annotated[
         int | None, typer.Option("--nodes", min=1, help="How many nodes, 2 by default; all share the build folder.")
     ] = None,
+    key: KeyOption = None,
     quiet: QuietOption = False,
     no_wait: NoWaitOption = False,
 ) -> None:
     """Build the image of a cell from its lock, and first what Spack builds from source."""
+    from stack.host import keys
     from stack.host.software import Options, spread, usable
 
     if nodes and not scheduler:
         raise bad_input("--nodes is for a build that a scheduler spreads", remedy="add --scheduler slurm")
+    signer = None if prefix else keys.chosen(key)
     cell = cell_of(root, profile, environment, partition, build_dir)
     over = spread(cell, scheduler, nodes or 2) if scheduler is not None else None
     options = Options(offline=offline, mirror=mirror, cache=cache, prefix=prefix, jobs=jobs, spread=over)
@@ -133,13 +142,14 @@ def build(
         shop.tools()
         made, _changes = shop.locked(strict=locked or offline)
         tree = shop.tree(made) if prefix else None
-        image = None if prefix else shop.built(made)
+        image = None if prefix else shop.sealed(shop.built(made), signer)
     if tree is not None:
         put = {"tar": str(tree.tar), "sha256": tree.sha256, "folder": str(tree.tar.with_name("software"))}
         say(put, as_json, f"{tree.tar}\nsha256:{tree.sha256}\nfor {prefix}")
     if image is not None:
-        data = {"image": str(image.path), "sha256": image.sha256, "squashfs": image.squashfs, "size": image.size}
-        say(data, as_json, f"{image.path}\nsha256:{image.sha256}")
+        data = {"image": str(image.path), "sha256": image.file_sha256, "squashfs": image.squashfs,
+                "size": image.file_size, "built": image.sha256}  # fmt: skip
+        say(data, as_json, f"{image.path}\nsha256:{image.file_sha256}")
 
 
 @app.command()
@@ -153,15 +163,20 @@ def verify(
     dry_run: DryOption = False,
     only: Annotated[list[str] | None, typer.Option("--check", help="Run only this check; may be repeated.")] = None,
     preload: PreloadOption = None,
+    key: KeyOption = None,
     quiet: QuietOption = False,
     no_wait: NoWaitOption = False,
 ) -> None:
     """Run the checks inside a built image; exit 1 when one fails."""
     from stack import explain
+    from stack.host import keys
 
+    signer = keys.chosen(key)
     cell = cell_of(root, profile, environment, partition, build_dir)
     with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait) as shop:
-        verdict = shop.verify(tuple(only or ()), preload)
+        image = shop.standing()
+        verdict = shop.verified(image, fresh=True, preload=preload, only=tuple(only or ()))
+        shop.sealed(image, signer)
     if verdict is not None:
         say(verdict.model_dump(mode="json", by_alias=True), as_json, explain.verdict_text(verdict))
         raise typer.Exit(ExitCode.OK if verdict.passed else ExitCode.CHECK_FAILED)
@@ -179,12 +194,15 @@ def up(
     locked: LockedOption = False,
     fresh: FreshOption = False,
     preload: PreloadOption = None,
+    key: KeyOption = None,
     quiet: QuietOption = False,
     no_wait: NoWaitOption = False,
 ) -> None:
-    """Everything: detect, plan, render, lock, build, check, and report."""
+    """Everything: detect, plan, render, lock, build, check, seal, and report."""
     from stack import explain
+    from stack.host import keys
 
+    signer = keys.chosen(key)
     cell = cell_of(root, profile, environment, partition, build_dir)
     with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait) as shop:
         shop.checkable(preload)
@@ -194,6 +212,7 @@ def up(
         shop.render()
         image = shop.built(made)
         verdict = shop.verified(image, fresh=fresh, preload=preload)
+        shop.sealed(image, signer)
         report = shop.report()
     if report is not None and verdict is not None:
         say(json.loads(report.json), as_json, explain.up_text(cell.plan, verdict, report.paths, reused=report.reused))

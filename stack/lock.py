@@ -247,7 +247,7 @@ def _system(plan: Plan) -> dict[str, Any]:
     own = {name: found for name, found in plan.target.os.components.items() if name in names}
     tools = plan.target.os.tools if plan.built else {}
     return plan.target.os.model_copy(update={"components": own, "tools": tools}).model_dump(
-        mode="json", exclude={"title"}
+        mode="json", exclude={"title", "libc"}
     )
 
 

@@ -18,7 +18,7 @@ from stack.words import Provider
 
 @dataclass(frozen=True)
 class Plan:
-    """One cell before it is locked."""
+    """One cell before it is locked. `forbidden`: packages that Spack may not use, for an exit test."""
 
     environment: Environment
     profile: Profile
@@ -27,6 +27,7 @@ class Plan:
     choices: tuple[Choice, ...]
     recipes: Mapping[str, Recipe]
     vendor: Vendor | None
+    forbidden: tuple[str, ...] = ()
 
     @property
     def cell(self) -> str:

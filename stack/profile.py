@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
+from stack.policy import SitePolicy
 from stack.words import (
     AbsolutePath,
     Line,
@@ -18,6 +19,7 @@ from stack.words import (
     Spec,
     Version,
     no_climb,
+    no_control,
 )
 
 Microarchitecture = Annotated[
@@ -106,6 +108,47 @@ class Scheduler(Model):
     )
 
 
+MailAddress = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=254),
+    Means("an e-mail address"),
+]
+WebPage = Annotated[
+    str,
+    StringConstraints(pattern=r"^https?://[A-Za-z0-9][A-Za-z0-9._~:/?#@+,=%-]*$", max_length=300),
+    Means("a URL such as 'https://host/path' (http or https)"),
+]
+Person = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^<>\s]([^<>]*[^<>\s])?$", max_length=200),
+    AfterValidator(no_control),
+    Means("a name (at most 200 characters, without '<' and '>')"),
+]
+
+
+class Contact(Model):
+    """Who answers for what this site states of its software. A person or an organisation, with one way to reach it."""
+
+    name: Person
+    email: MailAddress | None = None
+    url: WebPage | None = None
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Contact:
+        if (self.email is None) == (self.url is None):
+            raise ValueError("should have an email or a url, and not both")
+        return self
+
+    @property
+    def where(self) -> str:
+        """The e-mail address or the URL."""
+        return self.email or self.url or ""
+
+
+# Keys that tell of a site and decide nothing of what is built: no lock is older for a change of them.
+UNDECIDING = ("contact", "policy")
+
+
 class Profile(Model):
     """One system of one site."""
 
@@ -126,3 +169,5 @@ class Profile(Model):
     sources: Sources = Sources()
     scheduler: Scheduler = Scheduler()
     modules: Literal["lmod"] = "lmod"
+    contact: Contact | None = Field(None, description="who answers for the evidence that is made for this system")
+    policy: SitePolicy | None = Field(None, description="what may be in the software of this system")

@@ -157,6 +157,7 @@ def mirror(
     mode: mirroring.Mode = "look" if look else "survey" if survey else "fill"
     rows, found = mirroring.fill(job, progress, jobs=jobs, mode=mode)
     data = {"folder": str(job.folder), **independence.as_data(rows, found)}
+    mirroring.keep(cell, job, rows)
     say(data, as_json, independence.text(rows, found))
     if not look and any(not row.had for row in rows):
         raise typer.Exit(ExitCode.CHECK_FAILED)

@@ -17,7 +17,7 @@ from stack import cli
 from stack.check import KINDS
 from stack.errors import ExitCode, Fault, Faults, StackError
 from stack.host import checking, files
-from stack.host.library import Library, shipped
+from stack.host.library import STEWARDS, Library, shipped
 
 BROKEN = Path(__file__).parent / "broken"
 DOCUMENTS = sorted(BROKEN.glob("*/*.yaml"))
@@ -121,6 +121,9 @@ def test_data_files_of_the_program_are_sound(library: Library) -> None:
         "hardware": [data / "hardware.yaml"],
         "defaults": [data / "defaults.yaml"],
         "os": sorted((data / "os").glob("*.yaml")),
+        "facts": [path for path in sorted((data / "facts").glob("*.yaml")) if path.stem != STEWARDS],
+        "stewards": [data / "facts/stewards.yaml"],
+        "licences": [data / "licences.yaml"],
     }
     for kind, paths in kinds.items():
         assert paths

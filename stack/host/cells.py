@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from stack import plan as planning
@@ -12,9 +12,10 @@ from stack.catalogue import Catalogue
 from stack.check import check_environment, check_profile
 from stack.document import Document
 from stack.errors import Faults, bad_input, host_lacks
-from stack.host import detect, solving, spack
+from stack.host import checking, detect, solving, spack
 from stack.host.library import Library, absolute, shown
 from stack.plan import Plan
+from stack.profile import UNDECIDING
 from stack.target import HostFacts
 
 RELEASED = "environments/locks"
@@ -67,17 +68,23 @@ def open_cell(library: Library, profile: str, environment: str | None, partition
     environment_document, wanted = library.environment(environment or catalogue.defaults.environment)
     faults = Faults()
     check_profile(profile_document, catalogue, faults)
+    checking.policy(library, profile_document, faults)
     check_environment(environment_document, catalogue, faults)
     faults.raise_if_any()
     facts = detect.facts()
     target = targets.resolve(site, partition or next(iter(site.partitions)), catalogue, facts)
     plan = planning.make(site, wanted, target, catalogue)
-    documents = {"profile": profile_document.digest, "environment": environment_document.digest}
+    documents = {"profile": deciding(profile_document), "environment": environment_document.digest}
     if plan.built:
         documents["overlay"] = solving.marks(spack.overlays(library.roots))
     notices = _notices(plan, catalogue, facts)
     texts = {"profile": profile_document, "environment": environment_document}
     return Cell(plan, catalogue, facts, documents, absolute(build_dir), notices, library.roots, texts)
+
+
+def deciding(profile: Document) -> str:
+    """Digest of what decides a lock in a profile's document: all of it, but for the keys that only tell of the site."""
+    return replace(profile, data={key: v for key, v in profile.data.items() if key not in UNDECIDING}).digest
 
 
 def examine(library: Library, profile: str, build_dir: Path) -> tuple[list[dict[str, str]], str, bool]:

@@ -7,16 +7,16 @@ import io
 import shutil
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stack import build
+from stack import build, sif
 from stack.artifact import Command, Tree, canonical_json, digest
 from stack.build import Tools
 from stack.catalogue import Container
-from stack.errors import host_lacks
-from stack.host import files
+from stack.errors import StackError, host_lacks
+from stack.host import files, marks, sif_file
 from stack.host.run import Sink, run
 from stack.lock import Lock
 
@@ -25,8 +25,28 @@ TAR, SQUASH = "rootfs.tar", "rootfs.squashfs"
 
 
 @dataclass(frozen=True)
+class Sealed:
+    """The image's file with evidence in it, and its signed statement beside it, whose SHA-256 is `statement`.
+
+    `key`: id of the key that signed, empty where none did; `content`: digest of the evidence before it was signed;
+    `objects`: SHA-256 of every object by its name.
+    """
+
+    sha256: str
+    sha512: str
+    size: int
+    key: str
+    content: str
+    statement: str
+    objects: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Image:
-    """A finished SIF. `sha256` is the file's, `squashfs` its file system's; `key` names what it was built from."""
+    """A finished SIF. `sha256` and `size` are those of what was built, before evidence; the file's are in `sealed`.
+
+    `squashfs`: SHA-256 of its file system; `key` names what it was built from.
+    """
 
     path: Path
     key: str
@@ -35,6 +55,17 @@ class Image:
     size: int
     lock: str
     tools: Mapping[str, str]
+    sealed: Sealed | None = None
+
+    @property
+    def file_sha256(self) -> str:
+        """SHA-256 of the file as it stands there."""
+        return self.sealed.sha256 if self.sealed else self.sha256
+
+    @property
+    def file_size(self) -> int:
+        """Size of the file as it stands there, in bytes."""
+        return self.sealed.size if self.sealed else self.size
 
 
 @dataclass(frozen=True)
@@ -87,20 +118,37 @@ def finished(job: Job) -> Image | None:
 
 
 def present(folder: Path, name: str) -> Image | None:
-    """The image that stands in a cell's folder, whatever it was built from, when it is whole."""
-    record, sif = _record(folder / "image.json"), folder / f"{name}.sif"
-    if record is None or not sif.is_file() or sif.stat().st_size != record.get("size"):
+    """The image that stands in a cell's folder, whatever it was built from, when it is whole.
+
+    Where the evidence in it is not that of the record, what was built is whole nevertheless: it is to be sealed again.
+    """
+    path = folder / f"{name}.sif"
+    image = _read(files.read_record(folder / "image.json"), path)
+    if image is None or not path.is_file():
         return None
-    if files.sha256(sif) != record.get("sha256") or not isinstance(record.get("tools"), dict):
-        return None
-    with contextlib.suppress(TypeError):  # a record of another version, or a damaged one
-        return Image(**{**record, "path": sif})
+    found = (path.stat().st_size, files.sha256(path))
+    if image.sealed and found == (image.sealed.size, image.sealed.sha256):
+        return image
+    with contextlib.suppress(StackError):
+        if found == (image.size, image.sha256) or sif_file.base_sha256(path) == image.sha256:
+            return replace(image, sealed=None)
     return None
 
 
-def _record(path: Path) -> dict[str, Any] | None:
-    made = files.read_record(path)
-    return made if isinstance(made, dict) else None
+def _read(record: Any, path: Path) -> Image | None:
+    """The image of a record; None for a record of another version, or a damaged one."""
+    if not isinstance(record, dict) or not isinstance(record.get("tools"), dict):
+        return None
+    with contextlib.suppress(TypeError):
+        sealed = record.get("sealed")
+        return Image(**{**record, "path": path, "sealed": Sealed(**sealed) if sealed else None})
+    return None
+
+
+def write_record(image: Image) -> None:
+    """Note what the image is of, so that a later run knows it again."""
+    record = {k: v for k, v in asdict(image).items() if k != "path" and (k, v) != ("sealed", None)}
+    files.write_text(image.path.with_name("image.json"), canonical_json(record))
 
 
 def commands(job: Job) -> tuple[Command, ...]:
@@ -117,7 +165,7 @@ def commands(job: Job) -> tuple[Command, ...]:
 def make_rootfs(job: Job, sink: Sink) -> bool:
     """Make `rootfs.tar`; False when an interrupted run had already made it. Call while holding the folder's lock."""
     tar, squash = job.folder / TAR, job.folder / SQUASH
-    if _has(squash, job.key) or _has(tar, job.key):
+    if marks.has(squash, job.key) or marks.has(tar, job.key):
         return False
     work = _workplace(job)
     _room(job)
@@ -133,7 +181,7 @@ def make_rootfs(job: Job, sink: Sink) -> bool:
         (work / "software.tar").symlink_to(job.software.resolve())
     with files.beside(tar) as partial:
         run(_rootfs(job, work, partial), sink, log=job.log)
-    _mark(tar, job.key)
+    marks.mark(tar, job.key)
     return True
 
 
@@ -153,12 +201,12 @@ def _unpacked(job: Job, work: Path) -> Path | None:
 def make_squashfs(job: Job, sink: Sink) -> bool:
     """Compress the tar; False when an interrupted run had already done it."""
     tar, squash = job.folder / TAR, job.folder / SQUASH
-    if _has(squash, job.key):
+    if marks.has(squash, job.key):
         return False
     with files.beside(squash) as partial:
         run(build.squashfs(job.container, job.tools, job.epoch, str(tar), str(partial)), sink, log=job.log)
-    _mark(squash, job.key)
-    _drop(tar)
+    marks.mark(squash, job.key)
+    marks.drop(tar)
     return True
 
 
@@ -174,15 +222,14 @@ def make_sif(job: Job, sink: Sink) -> Image:
         for command in build.sif(job.lock, job.tools, job.parts, str(partial)):
             run(command, sink, log=job.log)
         with partial.open("r+b") as handle:
-            head = handle.read(build.SIF_HEAD_BYTES)
+            head = handle.read(sif.HEAD_BYTES)
             handle.seek(0)
-            handle.write(build.steady_sif(head, job.key + squash_digest, job.epoch))
+            handle.write(sif.steady(head, job.epoch, job.key + squash_digest))
         partial.chmod(0o755)
         sha256, size = files.sha256(partial), partial.stat().st_size
     image = Image(job.sif, job.key, sha256, squash_digest, size, job.lock.digest, dict(job.versions))
-    record = {k: v for k, v in asdict(image).items() if k != "path"}
-    files.write_text(job.folder / "image.json", canonical_json(record))
-    _drop(squash)
+    write_record(image)
+    marks.drop(squash)
     shutil.rmtree(work)
     return image
 
@@ -239,21 +286,3 @@ def _fresh(folder: Path) -> Path:
             shutil.rmtree(folder)
         folder.mkdir(parents=True)
     return folder
-
-
-def _marker(path: Path) -> Path:
-    return path.with_name(path.name + ".json")
-
-
-def _mark(path: Path, key: str) -> None:
-    files.write_text(_marker(path), canonical_json({"key": key, "size": path.stat().st_size}))
-
-
-def _has(path: Path, key: str) -> bool:
-    record = _record(_marker(path))
-    return bool(record and path.is_file() and record == {"key": key, "size": path.stat().st_size})
-
-
-def _drop(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    _marker(path).unlink(missing_ok=True)

@@ -15,13 +15,16 @@ from stack.catalogue import Catalogue
 from stack.document import MAX_BYTES, Document, did_you_mean, validate
 from stack.environment import Environment
 from stack.errors import Faults, Position, StackError, bad_input
+from stack.facts import Facts, FactsFile, Steward, Stewards, join
 from stack.host import parsed
 from stack.host.files import read_text
+from stack.policy import Policy
 from stack.profile import Profile
 from stack.recipe import Recipe
 from stack.words import Model
 
 PACKAGE = Path(__file__).resolve().parent.parent
+STEWARDS = "stewards"
 M = TypeVar("M", bound=Model)
 
 
@@ -100,6 +103,31 @@ class Library:
         faults.raise_if_any()
         assert hardware and defaults and upstream  # noqa: S101 - no faults
         return Catalogue(recipes, hardware[1], systems, containers, defaults[1], upstream[1])
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Everything that is known of packages; a site's own `facts/` come last and hide ours. Raises all faults."""
+        faults = Faults()
+        folders = [PACKAGE / "data/facts", *(root / "facts" for root in reversed(self.roots) if root != shipped())]
+        roots, stewards = [], dict[str, Steward]()
+        for folder in folders:
+            paths = {p.stem: p for p in sorted(folder.glob("*.yaml"))}
+            known = self.load(paths.pop(STEWARDS), Stewards, faults) if STEWARDS in paths else None
+            stewards |= known[1].stewards if known else {}
+            roots.append([(shown(paths[name]), found) for name, found in self._all(paths, FactsFile, faults)])
+        faults.raise_if_any()
+        made = join(roots, stewards, faults)
+        faults.raise_if_any()
+        return made
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The rules that ship, and the exceptions from them; raises `StackError` with all their faults."""
+        faults = Faults()
+        made = self.load(PACKAGE / "data/policy.yaml", Policy, faults)
+        faults.raise_if_any()
+        assert made  # noqa: S101 - no faults
+        return made[1]
 
     def find(self, folder: str, name: str) -> Path:
         """Path of a document by name, or by a path that ends in .yaml."""

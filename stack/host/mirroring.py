@@ -11,17 +11,19 @@ from pathlib import Path
 from typing import Literal
 
 from stack import independence
+from stack.artifact import canonical_json
 from stack.errors import bad_input, host_lacks
-from stack.host import files, locking, resolving, source_mirror, source_places, spack, wanted_sources
+from stack.host import clock, files, locking, resolving, source_mirror, source_places, spack, wanted_sources
 from stack.host.cells import Cell
 from stack.host.library import Library
 from stack.host.progress import Progress
 from stack.host.source_places import Places
 from stack.independence import Finding, Row
 from stack.lock import Lock
-from stack.sources import Archives, Wanted
+from stack.sources import Archives, Wanted, unhashed
 
 Mode = Literal["fill", "survey", "look"]
+SURVEY = "survey.json"
 
 
 @dataclass(frozen=True)
@@ -101,3 +103,19 @@ def fill(job: Job, progress: Progress, *, jobs: int, mode: Mode) -> tuple[Sequen
         line, note = progress.line, progress.note
         rows = source_mirror.fill(job.wanted, job.places, job.folder, line, jobs=jobs, mode=mode, note=note)
     return rows, independence.findings(rows, job.wanted, job.archives, fetched=mode != "look")
+
+
+def keep(cell: Cell, job: Job, rows: Sequence[Row]) -> None:
+    """Note beside the lock what was seen of its sources, for an audit: who holds each, and whether it is here."""
+    _path, lock = _whole(cell)
+    note = {
+        "lock": lock.digest,
+        "date": clock.now(),
+        "folder": str(job.folder),
+        "sources": [
+            {"packages": r.source.packages, "kind": r.source.kind, "sha256": r.source.sha256, "holders": r.holders,
+             "had": r.had} for r in rows
+        ],
+        "unhashed": [list(pair) for pair in unhashed(job.wanted)],
+    }  # fmt: skip
+    files.write_text(cell.folder / SURVEY, canonical_json(note))

@@ -59,20 +59,20 @@ def unpack(lock: WheelLock, cache: Path, into: Path, site: str, sink: Sink, *, o
         _fetch(lock, missing, cache, into.with_name("wheelhouse"), sink)
     for wheel in sorted(lock.files, key=lambda f: f.filename):
         sink(f"installing {wheel.filename}")
-        _install(_place(cache, wheel), into, site)
+        _install(place(cache, wheel), into, site)
 
 
 def _names(wheels: Sequence[WheelFile]) -> str:
     return ", ".join(f"{w.project} {w.version}" for w in wheels)
 
 
-def _place(cache: Path, wheel: WheelFile) -> Path:
+def place(cache: Path, wheel: WheelFile) -> Path:
     """Where the cache keeps a wheel; its name says what it is, so it is kept."""
     return cache / "wheels" / wheel.sha256 / wheel.filename
 
 
 def _cached(cache: Path, wheel: WheelFile) -> bool:
-    path = _place(cache, wheel)
+    path = place(cache, wheel)
     return path.is_file() and files.sha256(path) == wheel.sha256
 
 
@@ -89,7 +89,7 @@ def _fetch(lock: WheelLock, missing: Sequence[WheelFile], cache: Path, folder: P
         what = f"the locked wheels could not be had ({_names(missing)}): {last[0]}"
         raise host_lacks(what, "lock again: sovstack lock --upgrade")
     for wheel in missing:
-        with files.beside(_place(cache, wheel)) as partial:
+        with files.beside(place(cache, wheel)) as partial:
             shutil.move(folder / wheel.filename, partial)
 
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from stack import build, verify
 from stack.artifact import Command, Tree
 from stack.changes import Change
-from stack.errors import StackError, bad_input, host_lacks
+from stack.errors import StackError
 from stack.host import (
     apptainer,
+    attesting,
     cells,
     checks,
     files,
@@ -30,9 +31,10 @@ from stack.host import (
 )
 from stack.host.cells import Cell
 from stack.host.image import Image, Job
-from stack.host.library import shown
+from stack.host.keys import PrivateKey
 from stack.host.progress import Progress
 from stack.host.reports import Done, Written
+from stack.host.sealing import Evidence
 from stack.host.source_build import Built, SourceJob
 from stack.lock import Lock
 from stack.render import apptainer as render_apptainer
@@ -54,6 +56,7 @@ class Workshop:
         self._open = contextlib.ExitStack()
         self._lock: Lock | None = None
         self._image: Image | None = None
+        self._built: Built | None = None
         self._verdict: Verdict | None = None
         self._changes: tuple[Change, ...] = ()
         self._reused = False
@@ -204,7 +207,7 @@ class Workshop:
         """The image's job with what Spack builds in it; built now, unless it stands there whole."""
         made = software.job(self.cell, lock, tools, self.options, self.progress, dry=self.dry)
         evidence = Tree.of({f"{render_apptainer.EVIDENCE}/spack.lock": made.lock})
-        built = self._software(made)
+        built = self._built = self._software(made)
         tar, sha256 = (built.tar, built.sha256) if built else (made.folder / "software.tar", "")
         return replace(job, software=tar, software_sha256=sha256, overlay=job.overlay | evidence)
 
@@ -250,18 +253,29 @@ class Workshop:
 
     def verify(self, only: tuple[str, ...], preload: Path | None) -> Verdict | None:
         """Check the image that is there; nothing is locked or built."""
-        self._lock = locking.read(self.cell)
-        made = image.present(self.cell.folder, self.cell.name)
-        plan = self.cell.plan
-        remedy = f"`sovstack build {plan.profile.name} {plan.environment.name}` builds it"
-        if self._lock is None or made is None:
-            raise bad_input(f"there is no image of {plan.cell} in {shown(self.cell.build_dir)}", remedy=remedy)
-        if made.lock != self._lock.digest:
-            raise bad_input(f"the image of {plan.cell} is of another lock than the one beside it", remedy=remedy)
-        if apptainer.find() is None:
-            raise host_lacks("Apptainer is not installed here", tooling.APPTAINER)
-        self._image = made
-        return self.verified(made, fresh=True, preload=preload, only=only)
+        return self.verified(self.standing(), fresh=True, preload=preload, only=only)
+
+    def standing(self) -> Image:
+        """The image that is there, beside its lock; raises where there is none, or no Apptainer."""
+        self._lock, self._image = attesting.standing(self.cell)
+        return self._image
+
+    # --- evidence ---
+
+    def evidence(self, made: Image) -> Evidence:
+        """What is to go into the image: SBOMs, provenance, and the verdict that stands in the cell's folder."""
+        assert self._lock  # noqa: S101 - an image is made of a lock
+        sources = attesting.sources(self.cell, self._lock, self.options, self.progress)
+        return attesting.evidence(self.cell, self._lock, made, self._built, sources)
+
+    def sealed(self, made: Image | None, key: PrivateKey | None, evidence: Evidence | None = None) -> Image | None:
+        """The image with its evidence in it, signed where there is a key; reused where it is so already."""
+        if self.dry:
+            for command in attesting.commands(self.cell, key):
+                self._print(command)
+        elif made is not None:
+            made = self._image = attesting.seal(self.cell, made, evidence or self.evidence(made), key, self.progress)
+        return made
 
     # --- report ---
 

@@ -77,6 +77,8 @@ def settings(plan: Plan, lock: Lock | None) -> dict[str, Any]:
                 **_below(known),
                 **tools,
                 **_externals(plan, known),
+                # Last: an external of a forbidden package is none.
+                **{name: {"buildable": False, "externals": []} for name in plan.forbidden},
             },
         }
     }

@@ -1,0 +1,75 @@
+"""Ring 4. What an SBOM says of itself and of the whole, whatever its format: who made it, of what, and when."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import UUID, uuid5
+
+from stack.artifact import digest
+from stack.audit.inventory import Deployable, Inventory, Ref
+from stack.errors import bad_input
+
+Phase = Literal["design", "build"]
+"""`design`: of a lock before anything is built; `build`: with the digests of what is deployed."""
+
+TOOL = "sovstack"
+_NAMESPACE = UUID("6f2c5d8e-2f4b-5c1a-9d3e-7a1b0c9d8e7f")  # ours, so that equal inputs give equal identities
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who answers for the SBOM: a person or an organisation, never a tool. `contact`: an e-mail address or a URL."""
+
+    name: str
+    contact: str
+
+    @property
+    def is_mail(self) -> bool:
+        """Whether the contact is an e-mail address."""
+        return "@" in self.contact and "://" not in self.contact
+
+
+_AUTHOR = re.compile(r"^(?P<name>[^<>]{1,200}?)\s*<(?P<contact>[^<>\s]{3,300})>$")
+_CONTACT = re.compile(r"^([A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|https?://[A-Za-z0-9][^\s<>\"]*)$")
+
+
+def author(text: str) -> Author:
+    """`Name <mail or URL>`; raises `StackError` for anything else."""
+    found = _AUTHOR.match(text.strip())
+    if not found or not _CONTACT.match(found["contact"]) or not found["name"].strip().isprintable():
+        raise bad_input(f"{text!r} names no author", remedy="write 'Name <mail@host or https://host>'")
+    return Author(found["name"].strip(), found["contact"])
+
+
+@dataclass(frozen=True)
+class About:
+    """Everything an SBOM needs beside the inventory. `epoch`: seconds since 1970, its time stamp.
+
+    `image`: the root file system that the image carries; `deployed`: item -> what of it stands there.
+    """
+
+    phase: Phase
+    version: str
+    epoch: int
+    author: Author | None
+    image: Deployable | None = None
+    deployed: Mapping[Ref, Deployable] = field(default_factory=dict)
+
+    @property
+    def time(self) -> str:
+        """ISO 8601, UTC."""
+        return datetime.fromtimestamp(self.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def identity(inventory: Inventory, about: About) -> UUID:
+    """The same lock, phase and content give the same identity; anything else another one."""
+    deployed = {ref: found.sha512 for ref, found in about.deployed.items()}
+    facts = [[item.ref, item.licence, item.scope] for item in inventory.items]
+    who = [about.author.name, about.author.contact] if about.author else None
+    image = about.image.sha512 if about.image else ""
+    said = [inventory.lock.digest, about.phase, about.version, about.epoch, who, image, deployed, facts]
+    return uuid5(_NAMESPACE, digest(said))

@@ -1,0 +1,126 @@
+"""A lock made for an exit test: what it still brings is refused in another round, and what stays is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stack import exit_test, forbidding
+from stack.errors import StackError
+from stack.host import leaving_lock, locking, resolving
+from stack.host.resolving import Markets
+from stack.host.spack import Spack
+from tests.command import sovstack
+from tests.host.test_leaving import relocking
+from tests.host.test_locking import quiet
+from tests.leaving import facts, forbid, package, released
+
+BROUGHT = facts(debian={"libxnvctrl": package("nvidia")})
+
+
+def test_what_the_first_lock_brings_is_refused_in_the_second_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, lock = released("generic-x86", "cpu", "numerics", tmp_path)
+    bare = lock.model_copy(update={"os": lock.os.model_copy(update={"packages": ()}), "tools": None})
+    asked = relocking(monkeypatch, lambda c: lock if c.plan.choice("openmpi").provider == "os" else bare)
+    ban = forbid("nvidia", BROUGHT, cell.catalogue)
+    answer = leaving_lock.anew(cell, cell, None, ban, Markets(), quiet)  # no lock yet that shows what it brings
+    assert [c.plan.choice("openmpi").provider for c in asked] == ["os", "source"]
+    assert answer.lock == bare and answer.anew
+    assert answer.changed == ("openmpi from os: its packages bring libxnvctrl, which is NVIDIA's",)
+
+
+def test_what_stays_whatever_is_refused_is_named_with_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell, lock = released("generic-x86", "cpu", "numerics", tmp_path)
+    asked = relocking(monkeypatch, lambda _cell: lock)
+    ban = forbid(
+        "nvidia", facts(debian={"libxnvctrl": package("nvidia"), "base-files": package("nvidia")}), cell.catalogue
+    )
+    with pytest.raises(StackError) as caught:
+        leaving_lock.anew(cell, cell, lock, ban, Markets(), quiet)
+    said = [str(f) for f in caught.value.faults]
+    assert any(s.startswith("libxnvctrl ") and "is still needed: " in s and "libxnvctrl0" in s for s in said)
+    assert any(s.startswith("base-files ") and s.endswith("the base of the image") for s in said)
+    assert len(asked) <= leaving_lock.ROUNDS
+
+
+def test_another_ban_is_another_input_of_the_lock(tmp_path: Path) -> None:
+    cell, _lock = released("csc-lumi-g", "lumi-g", "hpc-mpi", tmp_path)
+    one, two = (
+        leaving_lock.revised(cell, cell, (), forbid("hpe", facts(spack={n: package("hpe")}), cell.catalogue))
+        for n in ("cray-mpich", "cray-libsci")
+    )
+    assert locking.inputs(one) != locking.inputs(two) != locking.inputs(cell)
+    lock = resolving.resolve(cell, None, quiet)
+    assert resolving.question(one, lock).key != resolving.question(cell, lock).key
+
+
+def test_an_old_log_is_not_taken_for_the_solvers_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell, lock = released("csc-lumi-g", "lumi-g", "hpc-mpi", tmp_path)
+    ban = forbid("hpe", facts(spack={"cray-mpich": package("hpe")}), cell.catalogue)
+    other = leaving_lock.revised(cell, cell, forbidding.refusals(cell.plan, lock, cell.catalogue, ban), ban)
+    log = resolving.solve_log(other)
+    log.parent.mkdir(parents=True)
+    log.write_text("==> Error: x for the following reasons:\n     1. Cannot build cray-mpich, since it is y\n")
+    (told,) = leaving_lock.why(StackError([]), cell, cell, lock, ban)
+    assert told == "cray-mpich has no replacement: cray-mpich"
+    relocking(monkeypatch, lambda _cell: lock)
+    with pytest.raises(StackError) as caught:
+        leaving_lock.anew(cell, cell, lock, ban, Markets(), quiet)
+    assert not log.exists()
+    assert leaving_lock.why(caught.value, cell, cell, lock, ban)[0].startswith("cray-mpich 8.1.29 is still needed: ")
+
+
+SITE = {
+    "profiles/old.yaml": """\
+schema: 1
+name: old
+description: A machine with an MPI of its own
+os: rocky-8
+build_for: machine
+partitions: {cpu: {cpu: {microarchitecture: zen3}}}
+roles: {mpi: cray-mpich}
+providers: [site, source, os]
+site: {cray-mpich: {version: "8.1.29", prefix: /opt/mpi}}
+scheduler: {kind: slurm}
+""",
+    "environments/passing.yaml": """\
+schema: 1
+name: passing
+purpose: Message passing
+components: {gcc: {}}
+roles: [mpi]
+""",
+}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    for name, text in SITE.items():
+        (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "site" / name).write_text(text)
+    return tmp_path / "site"
+
+
+def test_a_real_solve_finds_what_replaces_the_sites_mpi(real_spack: Spack, site: Path, tmp_path: Path) -> None:
+    """Before, nothing is built: Spack is asked for the exit alone."""
+    words = ("old", "passing", "--root", site, "--build-dir", tmp_path / "build")
+    assert sovstack("lock", *words).returncode == 0
+    own = (tmp_path / "build/passing/old/rocky8-zen3/stack.lock.json").read_bytes()
+    done = sovstack("exit-test", *words, "--forbid", "hpe", "--json")
+    assert done.returncode == 0, done.stderr
+    record = exit_test.parse(done.stdout, "stdout")
+    assert (record.result, record.anew) == ("stays", True)
+    (row,) = [r for r in record.differences.components if r.role == "mpi"]
+    assert row.after and (row.after.name, row.after.provider) == ("openmpi", "source")
+    (gone,) = record.differences.forbidden
+    assert (gone.name, gone.fate, gone.replaced_by) == ("cray-mpich", "replaced", ("openmpi",))
+    folder = tmp_path / "build/exit-test/passing/old/rocky8-zen3/hpe/passing/old/rocky8-zen3"
+    lock = json.loads((folder / "stack.lock.json").read_text())
+    assert "cray-mpich" not in {n["name"] for n in lock["spack"]["nodes"]}
+    assert (tmp_path / "build/passing/old/rocky8-zen3/stack.lock.json").read_bytes() == own
+    again = sovstack("exit-test", *words, "--forbid", "hpe", PATH="/nonexistent")
+    assert again.returncode == 0 and "reused" in again.stderr and "openmpi" in again.stdout
