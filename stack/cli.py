@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from stack import answers, assess, leave, trust, verbs
+from stack import answers, assess, compare, know, leave, trust, verbs
 from stack.answers import cell_of, say, workshop_of
 from stack.errors import ExitCode, StackError, bad_input
 from stack.options import (
@@ -62,6 +62,8 @@ for _verb in (
     verbs.bootstrap,
     verbs.mirror,
     assess.audit,
+    know.facts,
+    compare.diff,
     trust.sign,
     trust.inspect,
     leave.exit_test,
@@ -101,6 +103,9 @@ def build(
     as_json: JsonOption = False,
     dry_run: DryOption = False,
     locked: LockedOption = False,
+    again: Annotated[
+        bool, typer.Option("--fresh", help="Build again what stands there, and say whether the bytes are the same.")
+    ] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Fetch nothing and run everything without a network; the lock as it is.")
     ] = False,
@@ -133,10 +138,12 @@ def build(
 
     if nodes and not scheduler:
         raise bad_input("--nodes is for a build that a scheduler spreads", remedy="add --scheduler slurm")
-    signer = None if prefix else keys.chosen(key)
+    signer = keys.chosen(key)
     cell = cell_of(root, profile, environment, partition, build_dir)
     over = spread(cell, scheduler, nodes or 2) if scheduler is not None else None
-    options = Options(offline=offline, mirror=mirror, cache=cache, prefix=prefix, jobs=jobs, spread=over)
+    options = Options(
+        offline=offline, mirror=mirror, cache=cache, prefix=prefix, jobs=jobs, spread=over, fresh=again, signer=signer
+    )
     usable(cell, options)
     with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait, options=options) as shop:
         shop.tools()
@@ -201,10 +208,11 @@ def up(
     """Everything: detect, plan, render, lock, build, check, seal, and report."""
     from stack import explain
     from stack.host import keys
+    from stack.host.software import Options
 
     signer = keys.chosen(key)
     cell = cell_of(root, profile, environment, partition, build_dir)
-    with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait) as shop:
+    with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait, options=Options(signer=signer)) as shop:
         shop.checkable(preload)
         shop.reporting()
         shop.tools()

@@ -29,11 +29,11 @@ def diff(
     if markdown and as_json:
         raise bad_input("--markdown and --json are two answers", remedy="leave one of them out")
     from stack import difference, difference_markdown, difference_text
-    from stack.host import differing
+    from stack.host import diff_levels, differing
 
     library = library_of(root)
-    sides = [differing.side(library, word, build_dir) for word in (before, after)]
-    found = difference.between(*sides)
+    first, second = (differing.side(library, word, build_dir) for word in (before, after))
+    found = difference.between(*diff_levels.leveled(library, first, second, build_dir))
     if as_json:
         say(difference.as_data(found), True, "")
     else:

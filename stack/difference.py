@@ -13,7 +13,8 @@ from typing import Any, Literal, get_args
 
 from stack import aspects, difference_settings
 from stack.aspects import Aspect, Part, Terms
-from stack.audit.inventory import Inventory, Item, spack_purl
+from stack.audit.inventory import Inventory, Item
+from stack.audit.purl import spack_purl
 from stack.lock import Component, Lock, package_of
 
 Group = Literal["component", "spack", "os", "wheel", "tool"]

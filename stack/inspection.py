@@ -62,10 +62,30 @@ class Inspection:
     @property
     def exit_code(self) -> ExitCode:
         """1 where an answer is no; 2 where a document is not in a known form, unless it is known to be changed."""
-        states = {finding.state for finding in self.findings}
-        if "unusable" in states and "changed" not in states:
-            return ExitCode.BAD_INPUT
-        return ExitCode.OK if states <= {"ok"} else ExitCode.CHECK_FAILED
+        return _exit_code(self.findings)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """All that was found in a folder of many files, such as a build cache."""
+
+    path: str
+    size: int
+    files: int
+    findings: tuple[Finding, ...]
+    about: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """As of an image."""
+        return _exit_code(self.findings)
+
+
+def _exit_code(findings: Iterable[Finding]) -> ExitCode:
+    states = {finding.state for finding in findings}
+    if "unusable" in states and "changed" not in states:
+        return ExitCode.BAD_INPUT
+    return ExitCode.OK if states <= {"ok"} else ExitCode.CHECK_FAILED
 
 
 # --- what the documents say ---
@@ -161,15 +181,18 @@ def verdict_summary(found: Verdict) -> Json:
 # --- told ---
 
 
-def as_data(found: Inspection) -> Json:
+def as_data(found: Inspection | Folder) -> Json:
     """For programs."""
     return {**asdict(found), "ok": found.exit_code == ExitCode.OK}
 
 
-def as_text(found: Inspection) -> str:
-    """For people: objects, what their documents say, then every check."""
-    head = [visible(found.path), f"{size_text(found.size)}, sha256:{found.sha256}", ""]
-    lines = [*head, *_objects(found.objects), "", *_about(found.about), *_findings(found.findings)]
+def as_text(found: Inspection | Folder) -> str:
+    """For people: what is there, what the documents say, then every check."""
+    if isinstance(found, Folder):
+        head = [f"{found.files} files, {size_text(found.size)}", ""]
+    else:
+        head = [f"{size_text(found.size)}, sha256:{found.sha256}", "", *_objects(found.objects), ""]
+    lines = [visible(found.path), *head, *_about(found.about), *_findings(found.findings)]
     bad = sum(finding.state != "ok" for finding in found.findings)
     return "\n".join([*lines, "", f"{bad} of {len(found.findings)} checks failed" if bad else "everything checks"])
 

@@ -7,20 +7,16 @@ import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from stack import quantity
 from stack.lock import Lock
 from stack.offer import Choice
 from stack.plan import Plan
+from stack.render import html
 from stack.target import HostFacts
 from stack.verdict import Check, Metric, Verdict
 from stack.visible import visible
-
-if TYPE_CHECKING:
-    import jinja2
 
 State = Literal["done", "reused", "failed", "skipped"]
 Result = Literal["pass", "fail", "error", "incomplete"]
@@ -39,13 +35,18 @@ class Stage:
 
 @dataclass(frozen=True)
 class Image:
-    """The image file. `path` as a user would type it, `size` in bytes, `tools` the versions of what built it."""
+    """The image file. `path` as a user would type it, `size` in bytes, `tools` the versions of what built it.
+
+    `sha256`: as it was built, which verdicts name; `file_sha256`: as it is, with its evidence; `signed_by`: a key's id.
+    """
 
     path: str
     sha256: str
     size: int
     filesystem: str = field(default="", metadata={"what": "SHA-256 of the file system inside"})
     tools: Mapping[str, str] = field(default_factory=dict)
+    file_sha256: str = ""
+    signed_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Report:
     """Everything the two texts show. `date` is ISO 8601, given by the caller: nothing here reads a clock.
 
     `modules` is the folder for `module use` and `apptainer` the program's name or path, both as a user would type them.
+    `audit` is what `stack.audit.answer.content` says of the cell.
     """
 
     plan: Plan
@@ -68,6 +70,7 @@ class Report:
     notices: tuple[str, ...] = ()
     modules: str = ""
     apptainer: str = "apptainer"
+    audit: Mapping[str, Any] | None = None
 
     @property
     def result(self) -> Result:
@@ -97,8 +100,11 @@ def as_json(report: Report) -> str:
 
 def as_html(report: Report) -> str:
     """One page that needs nothing else: no script, no font, no picture from anywhere."""
+    from stack.audit import page
+
     packages = [p.model_dump() for p in report.lock.os.packages] if report.lock else []
-    return _template().render(content(report), packages=packages)
+    levels = page.view(report.audit) if report.audit is not None else None
+    return html.template("report.html.j2").render(content(report), packages=packages, levels=levels)
 
 
 def content(report: Report) -> Content:
@@ -120,6 +126,7 @@ def content(report: Report) -> Content:
         "components": [_component(c, report.lock) for c in report.plan.choices],
         "host": _host(report.host),
         "use": _use(report),
+        "audit": dict(report.audit) if report.audit is not None else None,
     }
 
 
@@ -203,7 +210,8 @@ def _verdict(report: Report) -> Content | None:
 def _image(image: Image | None) -> Content | None:
     if image is None:
         return None
-    return {"path": image.path, "sha256": image.sha256, "bytes": image.size, "filesystem": image.filesystem,
+    return {"path": image.path, "sha256": image.sha256, "file_sha256": image.file_sha256 or image.sha256,
+            "signed_by": image.signed_by or None, "bytes": image.size, "filesystem": image.filesystem,
             "tools": dict(sorted(image.tools.items()))}  # fmt: skip
 
 
@@ -260,33 +268,3 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_jsonable(v) for v in value]
     return visible(value) if isinstance(value, str) else value
-
-
-@cache
-def _template() -> jinja2.Template:
-    import jinja2
-
-    loader = jinja2.PackageLoader("stack.render")
-    env = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown,
-                             trim_blocks=True, lstrip_blocks=True)  # fmt: skip
-    env.filters.update(number=quantity.number, size=quantity.size, duration=quantity.duration, pair=_pair, when=_when)
-    return env.get_template("report.html.j2")
-
-
-def _shown(value: Any) -> Any:
-    """Every value on its way into the page; markup (which only the template makes) stays as it is."""
-    return visible(value) if type(value) is str else value
-
-
-def _pair(metric: Mapping[str, Any]) -> tuple[str, str]:
-    if metric["bound"] is None:
-        return quantity.number(metric["value"]), ""
-    return quantity.pair(metric["value"], metric["bound"])
-
-
-def _when(date: str) -> str:
-    """`2026-03-02 14:07 UTC` of an ISO 8601 date; anything else as it stands."""
-    try:
-        return datetime.fromisoformat(date).strftime("%Y-%m-%d %H:%M %Z").strip()
-    except ValueError:
-        return date

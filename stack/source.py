@@ -22,6 +22,7 @@ from stack.render.text import lua
 SPACK, PACKAGES = f"{INSIDE}/spack", f"{INSIDE}/packages/spack_repo/builtin"
 OVERLAYS = f"{INSIDE}/overlays/spack_repo"  # Spack takes a repository only from below a folder of that name
 MIRROR, CACHE, TREE = f"{INSIDE}/mirror", f"{INSIDE}/cache", f"{INSIDE}/tree"
+SHARED = f"{INSIDE}/shared"  # the cache that others use too; the one above has links to it
 PADDING = 128  # the longest folder that a tree can be unpacked to with paths inside programs put right in place
 
 # Folders that the system in a build root has for itself, and ours: a tree there would hide them.
@@ -156,6 +157,7 @@ def installing(jobs: int) -> tuple[str, ...]:
     return ("install", "--only-concrete", "--no-add", "--use-cache", "--no-check-signature", "-j", str(jobs))
 
 
+INDEXING = ("buildcache", "update-index", "built")
 LISTING = ("find", "--no-groups", "--format", "/{hash}")
 
 
@@ -184,7 +186,7 @@ def installed(output: str, lock: str) -> tuple[str, ...]:
 
 def pushing(jobs: int, hashes: Iterable[str]) -> tuple[str, ...]:
     """Put these packages into the build cache; what is there already stays."""
-    words = ("buildcache", "push", "--unsigned", "--only", "package", "--update-index", "-j", str(jobs), "built")
+    words = ("buildcache", "push", "--unsigned", "--only", "package", "-j", str(jobs), "built")
     return (*words, *(f"/{digest}" for digest in hashes))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from stack.answers import cell_of, say, workshop_of
+from stack.errors import Position, bad_input
 from stack.options import (
     BUILD,
     BuildOption,
@@ -60,6 +62,24 @@ def new(
 
 
 @key.command()
+def vouch(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of a build cache.")],
+    key_file: KeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sign everything that is in a build cache, whoever put it there: from then on you answer for it."""
+    from stack.buildcache import STATEMENT
+    from stack.host import cache_signing, keys
+    from stack.host.progress import Progress
+
+    signer = keys.needed(key_file)
+    filled = cache_signing.vouch(folder, signer, (*keys.trusted(), signer.public), Progress().note)
+    data = {"cache": str(folder), "statement": str(folder / STATEMENT), "key": signer.id,
+            "files": len(filled.files)}  # fmt: skip
+    say(data, as_json, f"{data['statement']}\n{len(filled.files)} files signed by {signer.id}")
+
+
+@key.command()
 def show(
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="A private or a public key; the site's own by default.")
@@ -103,7 +123,7 @@ def sign(
 
 
 def inspect(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A .sif file.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A .sif file, or the folder of a build cache.")],
     trusted: Annotated[
         list[Path] | None,
         typer.Option("--key", metavar="PUB", help="A public key to trust, instead of the usual ones; may be repeated."),
@@ -120,8 +140,23 @@ def inspect(
     from stack import inspection
     from stack.host import inspecting, keys
 
+    if image.is_dir():
+        _inspect_cache(image, trusted or (), statement, extract, as_json)
     found = inspecting.inspect(image, keys.trusted(trusted or ()), statement)
     written = inspecting.extract(image, extract) if extract else ()
     text = "\n".join([inspection.as_text(found), *(f"written: {path}" for path in written)])
     say({**inspection.as_data(found), "extracted": [str(path) for path in written]}, as_json, text)
+    raise typer.Exit(found.exit_code)
+
+
+def _inspect_cache(
+    folder: Path, trusted: Iterable[Path], statement: Path | None, extract: Path | None, as_json: bool
+) -> NoReturn:
+    from stack import inspection
+    from stack.host import inspecting_cache, keys
+
+    if extract:
+        raise bad_input("--extract is for an image: what is in a build cache is in files", Position(str(folder)))
+    found = inspecting_cache.inspect(folder, keys.trusted(trusted), statement)
+    say(inspection.as_data(found), as_json, inspection.as_text(found))
     raise typer.Exit(found.exit_code)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from stack.audit import inventory
-from stack.catalogue import Os
+from stack.catalogue import Container, Os
 from stack.difference import Side
 from stack.facts import Facts, PackageFacts, Reach, Redistribution
 from stack.graph import Edge, Graph, Node, Root
@@ -89,5 +89,7 @@ def wheels(*files: WheelFile, **more: Any) -> WheelLock:
     return WheelLock.model_validate({"python": "3.13", "platforms": (), "requested": (), "files": files, **more})
 
 
-def side(made: Lock, about: Facts | None = None, where: str = "here", **more: Any) -> Side:
-    return Side(where, inventory.make(made, about or facts(), SYSTEM, None), **more)
+def side(
+    made: Lock, about: Facts | None = None, where: str = "here", base: Container | None = None, **more: Any
+) -> Side:
+    return Side(where, inventory.make(made, about or facts(), SYSTEM, base), **more)

@@ -137,7 +137,7 @@ def test_the_scope_is_told() -> None:
 def test_matching_loses_nothing_and_does_not_depend_on_the_direction(left: list[int], right: list[int]) -> None:
     def match(one: list[int], other: list[int]) -> list[tuple[int | None, int | None]]:
         def ways(number: int) -> tuple[int, ...]:
-            return number, number // 2, number % 3
+            return number, number % 3, number // 2, 0
 
         pairs = aspects.paired(one, other, ways, int)
         return list(pairs)

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from stack import difference
 from stack import lock as locks
 from stack.audit import inventory
+from stack.audit.inventory import Item
+from stack.catalogue import Container
 from stack.difference import Difference, Side, between
 from stack.host.library import Library
 from stack.lock import Lock
@@ -72,6 +74,23 @@ def test_a_component_is_the_root_of_its_name_and_the_package_of_its_distribution
     assert entry.after
     assert (entry.before.terms.licence, entry.after.terms.licence) == ("GPL-3.0-or-later", "LicenseRef-own")
     assert entry.before.ref.startswith("pkg:deb/")
+
+
+def test_of_two_nodes_of_a_name_the_component_is_the_one_that_was_asked_for() -> None:
+    others = [node("openblas", str(number)) for number in range(4)]
+    for asked in others:
+        made = lock(spack=graph(*others, roots=[asked]), components=(component("openblas"),))
+        entry = diff(lock(), made).entries[0]
+        assert entry.after
+        assert entry.after.ref.endswith(asked.hash)
+
+
+def test_the_base_is_a_setting_and_no_package() -> None:
+    base = Container.model_validate({"schema": 1, "name": "tux", "os": "tux-1", "compression_level": 1})
+    one = lock(deb("bash"))
+    found = between(side(one), side(one, base=base))
+    assert found.entries == ()
+    assert [(a.what, a.before, a.after) for a in found.settings] == [("base image", None, "tux 1")]
 
 
 def test_several_versions_of_one_package_are_matched_by_version_then_by_variants() -> None:
@@ -214,17 +233,22 @@ def test_both_directions_say_the_same_and_a_lock_does_not_differ_from_itself(one
     assert {w[2] for w in worse & again} <= {"bytes", "commit"}  # nothing is worse both there and back
 
 
+def content(item: Item) -> object:
+    """What is in it: the same bytes of another release of a distribution are the same package."""
+    return item.kind, item.name, item.version, item.scope, tuple(item.hashes.items()) or item.ref
+
+
 @given(small_locks(), small_locks())
 @settings(max_examples=40, deadline=None)
 def test_every_package_of_either_lock_is_the_same_or_told(one: Lock, other: Lock) -> None:
     found = diff(one, other)
     entries = [e for e in found.entries if e.group != "component"]
     for which, where, there in (("before", one, other), ("after", other, one)):
-        theirs = {i.ref: (i.hashes, i.scope) for i in side(there).inventory.items}
-        mine = {i.ref: (i.hashes, i.scope) for i in side(where).inventory.items}
+        theirs = {content(i) for i in side(there).inventory.items}
+        mine = {i.ref: content(i) for i in side(where).inventory.items}
         shown = [t.ref for e in entries if (t := getattr(e, which))]
         assert len(shown) == len(set(shown))
-        assert {r for r in mine if theirs.get(r) != mine[r]} <= set(shown) <= set(mine)
+        assert {ref for ref in mine if mine[ref] not in theirs} <= set(shown) <= set(mine)
 
 
 @pytest.fixture(scope="module")

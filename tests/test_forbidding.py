@@ -1,8 +1,7 @@
-"""What is forbidden with a vendor: packages, providers, processors, accelerators; and the plan that is left."""
+"""What is forbidden with a vendor: packages, processors, accelerators; and what is found in a lock."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,21 +9,11 @@ import pytest
 from stack import forbidding
 from stack.catalogue import Catalogue
 from stack.errors import StackError
-from stack.forbidding import Refusal
 from stack.lock import OsPackage
-from stack.plan import Plan
-from stack.recipe import SiteProvider, Wheel
-from stack.render import spack as render_spack
 from stack.target import HostFacts, resolve
-from tests.conftest import FACTS
 from tests.leaving import facts, forbid, package, released
 
 NOWHERE = Path("/nonexistent")
-
-
-@pytest.fixture(scope="module")
-def lumi() -> Plan:
-    return released("csc-lumi-g", "lumi-g", "hpc-mpi", NOWHERE)[0].plan
 
 
 def test_a_package_is_forbidden_by_its_stewards_vendor_or_by_the_steward(catalogue: Catalogue) -> None:
@@ -122,67 +111,6 @@ def test_the_sites_own_is_found_though_no_graph_has_it(catalogue: Catalogue) -> 
     assert (one.kind, one.name, one.version) == ("spack", "cray-mpich", "8.1.29")
 
 
-def test_a_refused_role_is_filled_by_the_default_and_then_by_the_others(lumi: Plan, catalogue: Catalogue) -> None:
-    known = facts(spack={"cray-mpich": package("hpe"), "cray-libsci": package("hpe")})
-    ban = forbid("hpe", known, catalogue)
-    refused = forbidding.refusals(lumi, None, catalogue, ban)
-    assert Refusal("cray-mpich", "site", "cray-mpich is HPE's") in refused
-    made, left = forbidding.replan(lumi, catalogue, refused, ban)
-    assert made.choice("openmpi").provider == "source" and made.profile.roles["mpi"] == "openmpi"
-    assert made.forbidden == ("cray-libsci", "cray-mpich")
-    assert left.recipes["cray-mpich"].providers.site is None
-    known = facts(spack={n: package("hpe") for n in ("cray-mpich", "openmpi")})
-    ban = forbid("hpe", known, catalogue)
-    made, _left = forbidding.replan(lumi, catalogue, forbidding.refusals(lumi, None, catalogue, ban), ban)
-    assert made.choice("mpich").provider == "source"
-
-
-def test_what_nobody_can_supply_any_more_is_named(lumi: Plan, catalogue: Catalogue) -> None:
-    known = facts(spack={"hdf5": package("hpe")})
-    ban = forbid("hpe", known, catalogue)
-    with pytest.raises(StackError, match="nobody can supply hdf5"):
-        forbidding.replan(lumi, catalogue, forbidding.refusals(lumi, None, catalogue, ban), ban)
-
-
-def test_a_listed_component_gives_way_to_another_of_its_role(catalogue: Catalogue) -> None:
-    plan = released("generic-x86", "cpu", "numerics", NOWHERE)[0].plan
-    known = facts(spack={n: package("hpe") for n in ("openmpi", "blis")}, debian={"openmpi": package("hpe")})
-    ban = forbid("hpe", known, catalogue)
-    made, _left = forbidding.replan(plan, catalogue, forbidding.refusals(plan, None, catalogue, ban), ban)
-    names = {c.component: c.provider for c in made.choices}
-    assert "openmpi" not in names and "mpich" in names
-    assert "blis" not in names and "openblas" in names  # the wished version was of the other
-
-
-def test_a_providers_packages_are_refused_for_what_they_bring(catalogue: Catalogue) -> None:
-    cell, lock = released("generic-x86", "cpu", "numerics", NOWHERE)
-    ban = forbid("nvidia", facts(debian={"libxnvctrl": package("nvidia")}), catalogue)
-    (refused,) = forbidding.refusals(cell.plan, lock, catalogue, ban)
-    assert (refused.component, refused.provider) == ("openmpi", "os")
-    assert refused.why == "its packages bring libxnvctrl, which is NVIDIA's"
-    made, _left = forbidding.replan(cell.plan, catalogue, [refused], ban)
-    assert made.choice("openmpi").provider == "source"
-
-
-def test_a_wish_for_a_refused_provider_is_dropped(catalogue: Catalogue) -> None:
-    plan = released("generic-x86", "cpu", "ai-hpc", NOWHERE)[0].plan
-    assert plan.choice("python").provider == "os"
-    ban = forbid("nvidia", facts(), catalogue)
-    made, _left = forbidding.replan(plan, catalogue, [Refusal("python", "os", "so")], ban)
-    assert made.choice("python").provider == "source"
-
-
-def test_wheels_are_refused_by_their_project(catalogue: Catalogue, laptop: Plan) -> None:
-    recipe = catalogue.recipes["pytorch"]
-    wheel, site = Wheel(project="torch"), SiteProvider(spec="py-torch")
-    only = recipe.model_copy(update={"providers": recipe.providers.model_copy(update={"wheel": wheel, "site": site})})
-    known = facts(wheel={"torch": package("nvidia")}, spack={"py-torch": package("nvidia")})
-    ban = forbid("nvidia", known, catalogue)
-    refused = forbidding.refusals(laptop, None, replace(catalogue, recipes={"pytorch": only}), ban)
-    assert {r.provider for r in refused} == {"source", "os", "wheel", "site"}
-    assert FACTS.microarchitecture == "zen2"  # the plan is of a fixed machine
-
-
 def test_what_is_open_and_runs_anywhere_is_told_apart(catalogue: Catalogue) -> None:
     from stack.facts import Reach
 
@@ -191,11 +119,3 @@ def test_what_is_open_and_runs_anywhere_is_told_apart(catalogue: Catalogue) -> N
     ban = forbid("nvidia", known, catalogue)
     lock = released("generic-x86", "nvidia", "ai-hpc", NOWHERE)[1]
     assert [f.name for f in forbidding.found(lock, ban) if forbidding.free(f, ban)] == ["nvtx"]
-
-
-def test_the_solver_is_told_and_is_asked_the_same_when_nothing_is_forbidden(lumi: Plan) -> None:
-    banned = render_spack.settings(replace(lumi, forbidden=("cray-mpich", "hip")), None)["spack"]["packages"]
-    assert banned["hip"] == {"buildable": False, "externals": []}
-    assert banned["cray-mpich"] == {"buildable": False, "externals": []}  # the site's external is gone too
-    usual = render_spack.settings(lumi, None)["spack"]["packages"]
-    assert "hip" not in usual and usual["cray-mpich"]["externals"]

@@ -22,6 +22,7 @@ from stack.lock import Component, Lock, OsLock, OsPackage, WheelFile, WheelLock,
 from stack.plan import Plan
 from stack.report import Image, Report, Stage
 from stack.verdict import Check, Metric, Verdict
+from tests.audit.contents import content as audited
 from tests.conftest import FACTS, RECORDED
 
 GOLDEN = Path(__file__).parent / "golden" / "report"
@@ -132,9 +133,10 @@ STAGES = (
 def make_report(plan: Plan, **changes: Any) -> Report:
     """A report of a run in which all went well."""
     image = Image("build/ai-hpc/laptop/debian13-x86_64_v3/image.sif", IMAGE, 396_820_480, digest("file system"),
-                  {"mmdebstrap": "1.2.4", "apptainer": "1.4.5", "mksquashfs": "4.5.1"})  # fmt: skip
+                  {"mmdebstrap": "1.2.4", "apptainer": "1.4.5", "mksquashfs": "4.5.1"}, digest("sealed file"),
+                  digest("site.pub"))  # fmt: skip
     given = Report(plan, FACTS, "0.1.0", "2026-03-02T14:07:03Z", lock=make_lock(plan), image=image,
-                   verdict=make_verdict(plan), stages=STAGES, modules="build/modules")  # fmt: skip
+                   verdict=make_verdict(plan), stages=STAGES, modules="build/modules", audit=audited())  # fmt: skip
     return dataclasses.replace(given, **changes)
 
 
@@ -152,6 +154,8 @@ VOID = {"meta", "br", "hr", "img", "input", "link"}
 class Page(HTMLParser):
     """Reads a page strictly: tags balance, ids are unique, labels name something, nothing is loaded."""
 
+    refused: tuple[str, ...] = ("src", "href", "action")
+
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
         self.open: list[str] = []
@@ -167,7 +171,7 @@ class Page(HTMLParser):
         self.tags.add(tag)
         given = dict(attrs)
         assert len(given) == len(attrs), f"an attribute of <{tag}> stands twice"
-        assert not {k for k in given if k.startswith("on") or k in ("src", "href", "action")}
+        assert not {k for k in given if k.startswith("on") or k in self.refused}
         self.ids += [v for k, v in attrs if k == "id" and v]
         self.labels += [v for k, v in attrs if k == "aria-labelledby" and v]
         if tag == "th":
@@ -319,6 +323,20 @@ def test_lines_to_type_are_quoted_for_a_shell(laptop: Plan) -> None:
     assert data["use"][1]["line"].startswith("apptainer exec 'build/a b'\"'\"'; rm -rf $HOME/i.sif' python3 -c ")
 
 
+def test_the_file_as_it_is_the_image_as_built_and_who_signed_are_told_apart(laptop: Plan) -> None:
+    report = make_report(laptop)
+    shown = json.loads(reports.as_json(report))["image"]
+    assert shown["sha256"] == IMAGE
+    assert (shown["file_sha256"], shown["signed_by"]) == (digest("sealed file"), digest("site.pub"))
+    page = reports.as_html(report)
+    assert all(digest(name) in page for name in ("sealed file", "site.pub"))
+    plain = dataclasses.replace(report, image=Image("i.sif", IMAGE, 1))
+    shown = json.loads(reports.as_json(plain))["image"]
+    assert (shown["file_sha256"], shown["signed_by"]) == (IMAGE, None)
+    assert "nobody" in reports.as_html(plain)
+    assert "nobody" not in page
+
+
 def test_wheels_are_counted(laptop: Plan) -> None:
     wheel = WheelFile(project="torch", version="2.6.0", filename="t.whl", sha256=digest("t"))
     wheels = WheelLock(python="3.13", platforms=("any",), requested=("torch",), files=(wheel,))
@@ -326,6 +344,30 @@ def test_wheels_are_counted(laptop: Plan) -> None:
     data = json.loads(reports.as_json(make_report(laptop, lock=lock)))
     assert (data["lock"]["packages"], data["lock"]["wheels"]) == (3, 1)
     assert data["lock"]["bytes"] == sum(p.size for p in packages(3))
+
+
+def test_the_audit_is_told_beside_the_checks(laptop: Plan) -> None:
+    made = make_report(laptop)
+    page = Page(reports.as_html(made)).words
+    assert "Sovereignty Policy broken; weakest link: software, level 0 of 4 2 breaches, 2 warnings" in page
+    order = [
+        "Summary",
+        "Every number that was measured",
+        "Sovereignty levels",
+        "Policy: broken",
+        "Licences",
+        "Components",
+    ]
+    assert [page.index(w) for w in order] == sorted(page.index(w) for w in order)
+    assert made.result == "pass", "the checks say whether the image is right, and the audit whose it is"
+    assert json.loads(reports.as_json(made))["audit"] == audited()
+
+
+def test_without_an_audit_nothing_is_said_of_levels(laptop: Plan) -> None:
+    made = make_report(laptop, audit=None)
+    assert json.loads(reports.as_json(made))["audit"] is None
+    page = Page(reports.as_html(made)).words
+    assert "Sovereignty" not in page and "weakest" not in page
 
 
 # --- hostile strings ----------------------------------------------------------------------------------------------
@@ -338,7 +380,8 @@ HOSTILE = st.sampled_from([
 ])  # fmt: skip
 
 
-KEPT = ("pass", "fail", "skip", "done", "reused", "failed", "skipped", "x86_64")  # states, and a key that is looked up
+KEPT = ("pass", "fail", "skip", "done", "reused", "failed", "skipped", "x86_64", "not assessed", "breach", "excepted",
+        "stale", "error", "warning")  # states, and a key that is looked up  # fmt: skip
 
 
 def poisoned(value: Any, bad: str) -> Any:
@@ -346,8 +389,8 @@ def poisoned(value: Any, bad: str) -> Any:
     if isinstance(value, str):
         keep = re.fullmatch(r"[0-9a-f]{64}", value) or value in KEPT
         return value if keep else bad
-    if isinstance(value, tuple):
-        return tuple(poisoned(v, bad) for v in value)
+    if isinstance(value, tuple | list):
+        return type(value)(poisoned(v, bad) for v in value)
     if isinstance(value, dict):
         return {k: poisoned(v, bad) for k, v in value.items()}
     if hasattr(value, "model_fields_set"):

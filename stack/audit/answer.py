@@ -20,12 +20,14 @@ ASPECTS = ("facts", "licence", "redistribution", "reach", "evidence")
 
 @dataclass(frozen=True)
 class Audit:
-    """One cell's audit."""
+    """One cell's audit. `held`: what forbids handing its image, or a build cache of it, to others."""
 
     situation: Situation
     assessment: Assessment
     findings: tuple[Finding, ...]
     version: str
+    notes: tuple[str, ...] = ()
+    held: tuple[Finding, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -39,7 +41,7 @@ def content(audit: Audit) -> Content:
     return {
         "schema": 1,
         "cell": lock.cell,
-        "lock": lock.digest,
+        "lock": found.digest,
         "phase": audit.situation.phase,
         "date": audit.situation.today,
         "program": audit.version,
@@ -51,6 +53,8 @@ def content(audit: Audit) -> Content:
         "licences": dict(sorted(Counter(i.licence or "unknown" for i in found.scoped("run")).items())),
         "gaps": [asdict(gap) for gap in audit.situation.gaps],
         "findings": [asdict(f) for f in audit.findings],
+        "held": [asdict(f) for f in audit.held],
+        "notes": list(audit.notes),
     }
 
 
@@ -82,13 +86,15 @@ def text(audit: Audit) -> str:
     found, lock = audit.situation.inventory, audit.situation.inventory.lock
     counts = _counts(found)
     lines = [
-        f"{lock.cell}, lock {lock.digest[:12]}, {audit.situation.phase} SBOM",
+        f"{lock.cell}, lock {found.digest[:12]}, {audit.situation.phase} SBOM",
         f"{counts['run']['all']} components run, {counts['build']['all']} more only build",
+        *(f"note: {note}" for note in audit.notes),
         "",
         *_levels(audit.assessment),
         "",
         *_coverage_line(_coverage(found)),
         *_gaps(audit.situation.gaps),
+        *_held(audit.held),
         *_findings(audit.findings),
     ]
     return "\n".join(visible(line) for line in lines)
@@ -136,6 +142,14 @@ def _gaps(gaps: Iterable[Gap]) -> Iterator[str]:
     counts = Counter(gap.field for gap in gaps)
     if counts:
         yield "the SBOM lacks: " + ", ".join(f"{field} of {n}" for field, n in sorted(counts.items()))
+
+
+def _held(held: Sequence[Finding]) -> Iterator[str]:
+    names = dict.fromkeys(f.name or f.why for f in held)
+    if names:
+        yield f"not to be published, as image or build cache, because of: {', '.join(names)}"
+    else:
+        yield "nothing forbids publishing it, as image or build cache"
 
 
 def _findings(findings: Sequence[Finding]) -> Iterator[str]:

@@ -18,7 +18,7 @@ _PHASES = {"design": "design", "build": "build"}
 def render(inventory: Inventory, about: About) -> Data:
     """The document."""
     lock = inventory.lock
-    whole = f"{lock.cell}@{lock.digest[:12]}"
+    whole = f"{lock.cell}@{inventory.digest[:12]}"
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -63,10 +63,10 @@ def _whole(inventory: Inventory, about: About, ref: str) -> Data:
         "type": "container",
         "bom-ref": ref,
         "name": lock.cell,
-        "version": lock.digest[:12],
+        "version": inventory.digest[:12],
         "properties": [
             {"name": "sovstack:environment", "value": lock.environment},
-            {"name": "sovstack:lock", "value": lock.digest},
+            {"name": "sovstack:lock", "value": inventory.digest},
             {"name": "sovstack:profile", "value": lock.profile},
             {"name": "sovstack:target", "value": lock.target},
             *(_file(image) if image else ()),

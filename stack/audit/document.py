@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
-from uuid import UUID, uuid5
 
 from stack.artifact import digest
 from stack.audit.inventory import Deployable, Inventory, Ref
@@ -17,7 +16,6 @@ Phase = Literal["design", "build"]
 """`design`: of a lock before anything is built; `build`: with the digests of what is deployed."""
 
 TOOL = "sovstack"
-_NAMESPACE = UUID("6f2c5d8e-2f4b-5c1a-9d3e-7a1b0c9d8e7f")  # ours, so that equal inputs give equal identities
 
 
 @dataclass(frozen=True)
@@ -65,11 +63,11 @@ class About:
         return datetime.fromtimestamp(self.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def identity(inventory: Inventory, about: About) -> UUID:
-    """The same lock, phase and content give the same identity; anything else another one."""
+def identity(inventory: Inventory, about: About) -> str:
+    """A UUID (version 8, RFC 9562) of what is said: the same lock, phase and content give the same one."""
     deployed = {ref: found.sha512 for ref, found in about.deployed.items()}
     facts = [[item.ref, item.licence, item.scope] for item in inventory.items]
     who = [about.author.name, about.author.contact] if about.author else None
     image = about.image.sha512 if about.image else ""
-    said = [inventory.lock.digest, about.phase, about.version, about.epoch, who, image, deployed, facts]
-    return uuid5(_NAMESPACE, digest(said))
+    said = digest([inventory.digest, about.phase, about.version, about.epoch, who, image, deployed, facts])
+    return f"{said[:8]}-{said[8:12]}-8{said[13:16]}-{'89ab'[int(said[16], 16) % 4]}{said[17:20]}-{said[20:32]}"

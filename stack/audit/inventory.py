@@ -75,6 +75,11 @@ class Inventory:
         return tuple(item for item in self.items if item.scope == scope)
 
     @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the lock."""
+        return self.lock.digest
+
+    @cached_property
     def licence(self) -> str | None:
         """The licences of all that runs, joined; None where one is unknown."""
         return joined(item.licence for item in self.scoped("run") if item.kind != "base")

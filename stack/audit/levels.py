@@ -193,7 +193,10 @@ def _open(s: Situation, running: list[Item]) -> Iterator[Check]:
 
 def _rebuilt(s: Situation) -> Iterator[Check]:
     title = "the sources are in the site's mirror"
-    if s.mirrored is None:
+    if s.inventory.lock.spack is None:
+        how = "the distribution's own sources are not mirrored by this program; nothing else is built from source"
+        yield _unknown("software", 4, title, how)
+    elif s.mirrored is None:
         yield _unknown("software", 4, title, "no survey of the mirror stands; `sovstack mirror` makes one")
     else:
         good = f"all {s.mirrored.there}"
@@ -212,9 +215,8 @@ def _rebuilt(s: Situation) -> Iterator[Check]:
 
 
 def _operational(s: Situation) -> Iterator[Check]:
-    lock = s.inventory.lock
     unsigned = [] if s.signed else ["nothing is signed"]
-    yield _check("operational", 1, "a lock, and a signed SBOM", unsigned, f"lock {lock.digest[:12]}, signed",
+    yield _check("operational", 1, "a lock, and a signed SBOM", unsigned, f"lock {s.inventory.digest[:12]}, signed",
                  "signature in the image")  # fmt: skip
     if s.signed is None:
         yield _unknown("operational", 2, "the key is the site's own", "nothing is signed")

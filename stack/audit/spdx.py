@@ -27,7 +27,7 @@ def render(inventory: Inventory, about: About) -> Data:
         "element": members,
     }
     document = {
-        **_element("SpdxDocument", ids.of("document"), f"{inventory.lock.cell} {inventory.lock.digest[:12]}"),
+        **_element("SpdxDocument", ids.of("document"), f"{inventory.lock.cell} {inventory.digest[:12]}"),
         "dataLicense": ids.of("licence", _DATA_LICENCE),
         "comment": "SBOM version 1",
         "profileConformance": ["core", "software", "simpleLicensing"],
@@ -101,7 +101,7 @@ def _whole(inventory: Inventory, about: About, ids: _Ids) -> Iterator[Data]:
     lock, whole = inventory.lock, ids.of("whole")
     yield {
         **_element("software_Package", whole, lock.cell),
-        "software_packageVersion": lock.digest[:12],
+        "software_packageVersion": inventory.digest[:12],
         "software_primaryPurpose": "container",
         **({"originatedBy": [ids.of("author")]} if about.author else {}),
     }

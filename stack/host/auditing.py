@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from stack import __version__, exit_test, expressions
 from stack.artifact import canonical_json
-from stack.audit import answer, completeness, levels, policy
+from stack.audit import answer, completeness, levels, page, policy
 from stack.audit.answer import Audit
 from stack.audit.inventory import Inventory
 from stack.audit.questions import Survey
@@ -75,7 +76,7 @@ class Auditor:
             today=today,
             invalid=_invalid(found),
             excepted={f.ref: f.reason for f in said if f.state == "excepted"},
-            others=tuple(self._others(cell)),
+            others=others(self.library, cell.plan.environment.name, cell.build_dir),
             makers=makers(cell.catalogue),
             exits=tuple(_exits(cell, lock)),
             proofs=tuple(self._proofs(cell)),
@@ -85,19 +86,10 @@ class Auditor:
             providers=_providers(cell.catalogue, self.facts),
             scheduled=self.schedulers,
         )
-        audit = Audit(situation, levels.assess(situation), said, __version__)
+        held = policy.publishable(found, self.library.policy, self.facts, cell.catalogue.recipes)
+        notes = tuple(f"the lock is not current: {why}" for why in locking.stale(cell))
+        audit = Audit(situation, levels.assess(situation), said, __version__, notes, held)
         return audit, {name: canonical_json(document) for name, document in documents.items()}
-
-    def _others(self, cell: Cell) -> Iterator[Locked]:
-        """Locks of the same environment, released or in the build folder, by the target that their folder names."""
-        name = cell.plan.environment.name
-        folders = [*(root / RELEASED / name for root in cell.roots), cell.build_dir / name]
-        seen: dict[str, Locked] = {}
-        for folder in folders:
-            for path in sorted(folder.glob("*/*/stack.lock.json")):
-                where = f"{name}/{path.parent.parent.name}/{path.parent.name}"
-                seen.setdefault(where, Locked(where, makers_of(path.parent.name, cell.catalogue)))
-        yield from (seen[where] for where in sorted(seen))
 
     def _proofs(self, cell: Cell) -> Iterator[Proof]:
         """Verdicts of the same environment that passed, on the machine that they name, of the lock beside them."""
@@ -111,6 +103,17 @@ class Auditor:
             accelerator = _accelerator(path.parent.name, cell.catalogue)
             who = accelerator or ran
             yield Proof(found.cell, (who,) if who else (), family, not licensors, found.date[:10])
+
+
+def others(library: Library, environment: str, build_dir: Path) -> tuple[Locked, ...]:
+    """Locks of an environment, released or in the build folder, by the target that their folder names."""
+    folders = [*(root / RELEASED / environment for root in library.roots), build_dir / environment]
+    seen: dict[str, Locked] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*/*/stack.lock.json")):
+            where = f"{environment}/{path.parent.parent.name}/{path.parent.name}"
+            seen.setdefault(where, Locked(where, makers_of(path.parent.name, library.catalogue)))
+    return tuple(seen[where] for where in sorted(seen))
 
 
 def makers(catalogue: Catalogue) -> tuple[str, ...]:
@@ -232,15 +235,20 @@ def _exits(cell: Cell, lock: Lock) -> Iterator[Exit]:
 
 
 def _signed(made: Any) -> Signed | None:
-    from stack.host import keys
+    """Who signed the statement beside the image, checked; None where nobody whom this site trusts did."""
+    from stack.host import keys, sealing, signing
 
     if made is None or made.sealed is None or not made.sealed.key:
         return None
+    path = sealing.statement_path(made.path)
+    places = (keys.site(), *(Path(p) for p in (os.environ.get("SOVSTACK_KEY"),) if p))
+    own = [keys.either(place) for place in places if place.is_file()]
     try:
-        own = keys.either(keys.site()).id
+        opened = signing.verify(files.read_text(path, _MAX).encode(), (*own, *keys.trusted()), str(path))
     except StackError:
-        own = ""
-    return Signed(made.sealed.key, made.sealed.key == own)
+        return None
+    named = {subject["digest"].get("sha256") for subject in opened.statement["subject"]}
+    return Signed(opened.key.id, opened.key.id in {key.id for key in own}) if made.file_sha256 in named else None
 
 
 def _providers(catalogue: Catalogue, facts: Facts) -> Mapping[str, tuple[str, ...]]:
@@ -250,12 +258,12 @@ def _providers(catalogue: Catalogue, facts: Facts) -> Mapping[str, tuple[str, ..
 
 
 def write(cell: Cell, audit: Audit, texts: Mapping[str, str]) -> tuple[Path, ...]:
-    """Keep the SBOMs and the answer in the cell's folder; their paths."""
-    folder = cell.folder / FOLDER
-    data = answer.content(audit)
-    for name, text in {**texts, ANSWER: canonical_json(data)}.items():
+    """Keep the SBOMs, the answer and its page in the cell's folder; their paths."""
+    folder, data = cell.folder / FOLDER, answer.content(audit)
+    beside = {**texts, ANSWER: canonical_json(data)}
+    for name, text in {**beside, PAGE: page.as_html(data, tuple(beside))}.items():
         files.write_text(folder / name, text)
-    return tuple(folder / name for name in (*texts, ANSWER))
+    return tuple(folder / name for name in (*beside, PAGE))
 
 
 def audit_all(
@@ -275,4 +283,13 @@ def audit_all(
         if not dry:
             write(cell, made, texts)
         done.append(made)
+    if done and not dry:
+        _write_all(auditor.build_dir, done)
     return tuple(done)
+
+
+def _write_all(build_dir: Path, done: Sequence[Audit]) -> None:
+    """What all cells come to, as a page that leads to theirs, and the answers in one file."""
+    data = [answer.content(audit) for audit in done]
+    files.write_text(build_dir / ANSWER, canonical_json(data))
+    files.write_text(build_dir / PAGE, page.as_overview(data))

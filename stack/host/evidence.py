@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stack import __version__
 from stack.artifact import canonical_json
 from stack.audit import cyclonedx, inventory, spdx
 from stack.audit.document import About, Author, author
 from stack.audit.inventory import Inventory
-from stack.host import deployed
 from stack.host.cells import Cell
-from stack.host.image import Image
 from stack.host.library import Library
-from stack.host.source_build import Built
 from stack.lock import Lock
+
+if TYPE_CHECKING:
+    from stack.host.image import Image
+    from stack.host.source_build import Built
 
 CYCLONEDX, SPDX = "sbom.cdx.json", "sbom.spdx.json"
 AUTHOR = "SOVSTACK_AUTHOR"
@@ -42,6 +43,8 @@ def about_lock(cell: Cell) -> About:
 
 def about_image(cell: Cell, found: Inventory, made: Image, built: Built | None) -> About:
     """Of an image, with the digests of what stands in it."""
+    from stack.host import deployed  # with all that a build needs: an audit of a lock does not wait for it
+
     tar, root = built.tar if built else _tar(cell), deployed.root(made)
     files = deployed.of(cell.folder, made, found, tar)
     return About(

@@ -63,6 +63,11 @@ class Image:
         return self.sealed.sha256 if self.sealed else self.sha256
 
     @property
+    def signed_by(self) -> str:
+        """The id of the key that signed the file; empty where none did."""
+        return self.sealed.key if self.sealed else ""
+
+    @property
     def file_size(self) -> int:
         """Size of the file as it stands there, in bytes."""
         return self.sealed.size if self.sealed else self.size

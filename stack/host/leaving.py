@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from stack import exit_test, forbidding, migration
+from stack import __version__, exit_test, forbidding, migration, refusing
 from stack import plan as planning
 from stack import target as targets
 from stack.artifact import canonical_json, digest
@@ -118,7 +118,7 @@ def prepare(office: Office, home: Cell, ban: Ban) -> tuple[Lock, tuple[tuple[Ste
     before = locking.strict(home)
     places = tuple((step, c) for step, c in office.places(home) if not forbidding.unusable(c.plan.target, ban))
     state = [(c.plan.cell, locking.inputs(c), [files.sha256(p) for p in locking.places(c)]) for _step, c in places]
-    key = digest([before.digest, ban.digest, office.exits.model_dump(mode="json"), _known(office), state])
+    key = digest([__version__, before.digest, ban.digest, office.exits.model_dump(mode="json"), _known(office), state])
     return before, places, key
 
 
@@ -168,7 +168,7 @@ def _search(
         except StackError as error:
             if error.exit_code == ExitCode.HOST:  # nothing was asked that could say no
                 raise
-            tried.append(Tried(place=place, why=leaving_lock.why(error, home, cell, lock, ban)))
+            tried.append(Tried(place=place, why=tuple(exit_test.line(str(f)) for f in error.faults)))
     return None, tried
 
 
@@ -243,7 +243,7 @@ def planned(office: Office, home: Cell, ban: Ban) -> tuple[str, ...]:
         if lock is not None and not forbidding.found(lock, ban):
             return (f"# {place}: its lock {lock.digest[:12]} has nothing of {ban.title}",)
         try:
-            other = leaving_lock.revised(home, cell, forbidding.refusals(cell.plan, lock, cell.catalogue, ban), ban)
+            other = leaving_lock.revised(home, cell, refusing.refusals(cell.plan, lock, cell.catalogue, ban), ban)
         except StackError as error:
             return (f"# {place}: {exit_test.line(str(error))}",)
         return (f"# {place}: a lock would be made", *map(str, resolving.commands(other)))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from stack import __version__, assertions, report
 from stack.changes import Change
+from stack.errors import StackError
 from stack.host import apptainer, clock, files
 from stack.host.cells import Cell
 from stack.host.image import Image
-from stack.host.library import shown
+from stack.host.library import Library, shown
 from stack.lock import Lock
 from stack.verdict import Verdict
 
@@ -28,7 +30,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Written:
-    """The report as it was written. `paths`: what -> where, as a user would type it."""
+    """The report as it was written. `paths`: what -> where, as a user would type it; the image's digest and key too."""
 
     json: str
     paths: Mapping[str, str]
@@ -39,6 +41,7 @@ def write(cell: Cell, done: Done, stages: tuple[report.Stage, ...]) -> Written:
     """Write the report in the build folder and in the cell's."""
     modules = cell.build_dir / "modules"
     graph = done.lock.spack if done.lock else None
+    audit, lost = _audit(cell, done.lock)
     made = report.Report(
         plan=cell.plan,
         host=cell.facts,
@@ -50,9 +53,10 @@ def write(cell: Cell, done: Done, stages: tuple[report.Stage, ...]) -> Written:
         verdict=done.verdict,
         verdict_reused=done.reused,
         stages=stages,
-        notices=(*cell.notices, *(assertions.notes(cell.plan, graph) if graph else ())),
+        notices=(*cell.notices, *(assertions.notes(cell.plan, graph) if graph else ()), *lost),
         modules=shown(modules),
         apptainer=str(apptainer.find() or "apptainer"),
+        audit=audit,
     )
     texts = {"report.html": report.as_html(made), "report.json": report.as_json(made)}
     for folder in (cell.build_dir, cell.folder):
@@ -60,11 +64,36 @@ def write(cell: Cell, done: Done, stages: tuple[report.Stage, ...]) -> Written:
             files.write_text(folder / name, text)
     paths = {
         "image": shown(done.image.path) if done.image else "",
+        **_seal(done.image),
         "report": shown(cell.build_dir / "report.html"),
         "modules": shown(modules),
     }
     return Written(texts["report.json"], paths, done.reused)
 
 
+def _audit(cell: Cell, lock: Lock | None) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """The audit of the lock or its image, kept in the cell's folder; or why there is none, which costs no report."""
+    from stack.audit import answer
+    from stack.host import auditing
+
+    if lock is None:
+        return None, ()
+    try:
+        made, texts = auditing.Auditor(Library(cell.roots), cell.build_dir).audit(cell, locked=lock)
+        auditing.write(cell, made, texts)
+    except (StackError, OSError) as error:
+        return None, (f"The audit failed: {error}",)
+    return answer.content(made), ()
+
+
+def _seal(made: Image | None) -> dict[str, str]:
+    if made is None:
+        return {}
+    return {"digest": f"sha256:{made.file_sha256}", "signed": f"by {made.signed_by}" if made.signed_by else "by nobody"}
+
+
 def _shown(made: Image | None) -> report.Image | None:
-    return report.Image(shown(made.path), made.sha256, made.size, made.squashfs, made.tools) if made else None
+    if made is None:
+        return None
+    path, seal = shown(made.path), (made.file_sha256, made.signed_by)
+    return report.Image(path, made.sha256, made.file_size, made.squashfs, made.tools, *seal)

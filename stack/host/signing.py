@@ -62,6 +62,11 @@ def unchecked(data: bytes, name: str) -> Mapping[str, Any]:
     return _statement(_envelope(data, name).payload, name)
 
 
+def exact(data: bytes, name: str) -> bool:
+    """Whether an envelope is written as `sign` writes it: base64 and JSON can say the same in other bytes."""
+    return canonical_json(_envelope(data, name).to_dict()).encode() == data
+
+
 def refused(what: str, name: str, remedy: str = "") -> StackError:
     """The answer is no (exit code 1)."""
     return StackError([Fault(what, Position(name), remedy)], ExitCode.CHECK_FAILED)

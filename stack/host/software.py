@@ -9,11 +9,13 @@ from pathlib import Path
 
 from stack.build import Tools
 from stack.errors import ExitCode, Fault, StackError, bad_input, host_lacks
-from stack.host import files, locking, mirroring, packages, resolving, source_build, spack
+from stack.host import files, keys, locking, mirroring, packages, resolving, source_build, spack
 from stack.host.cells import Cell
+from stack.host.keys import PrivateKey, PublicKey
 from stack.host.library import Library
 from stack.host.progress import Progress
-from stack.host.source_build import Built, SourceJob, Spread
+from stack.host.source_build import Built
+from stack.host.source_job import SourceJob, Spread
 from stack.host.spack import Spack
 from stack.lock import Lock, OsLock
 from stack.render.apptainer import software_prefix
@@ -24,7 +26,8 @@ from stack.source import unusable
 class Options:
     """How a build is done. `offline`: nothing is fetched, and everything runs without a network.
 
-    `mirror`: a Spack source mirror; `cache`: a Spack build cache; `prefix`: where the software is to stand.
+    `fresh`: what stands there is built again; `mirror`: a Spack source mirror; `cache`: a Spack build cache, in which
+    `signer` signs what is new; `prefix`: where the software is to stand.
     """
 
     offline: bool = False
@@ -33,6 +36,8 @@ class Options:
     prefix: str | None = None
     jobs: int | None = None
     spread: Spread | None = None
+    fresh: bool = False
+    signer: PrivateKey | None = None
 
 
 def usable(cell: Cell, options: Options) -> None:
@@ -94,10 +99,18 @@ def job(
         epoch=cell.catalogue.defaults.source_date_epoch,
         jobs=options.jobs or _cores(cell, options),
         spread=options.spread,
+        signer=options.signer,
+        trusted=() if dry else _trusted(options.signer),
     )
     # What another build root has made has the same Spack hashes, and may have other bytes.
     caches = options.cache.resolve() if options.cache else resolving.cache() / "buildcache"
     return replace(made, cache=caches / made.root_key[:16])
+
+
+def _trusted(signer: PrivateKey | None) -> tuple[PublicKey, ...]:
+    """Keys that may have signed a build cache: those that are trusted here, and the one that signs now."""
+    found = {key.id: key for key in (*keys.trusted(), *((signer.public,) if signer else ()))}
+    return tuple(found.values())
 
 
 def _cores(cell: Cell, options: Options) -> int:
@@ -158,10 +171,12 @@ def sources(cell: Cell, options: Options, progress: Progress) -> None:
 def build(made: SourceJob, cell: Cell, options: Options, progress: Progress) -> Built:
     """Build from source, or take up what an earlier run left; fetches the sources first, unless offline."""
     standing = source_build.finished(made)
-    if standing:
+    if standing and not options.fresh:
         progress.reused("build from source", standing.sha256[:12])
         return standing
+    if options.fresh:
+        source_build.discard(made, made.folder / "tree", made.folder / "software.json")
     if not options.offline:
         sources(cell, options, progress)
     with progress.stage("build from source"):
-        return source_build.make(made, progress.line)
+        return source_build.make(made, progress.line, progress.note)

@@ -6,84 +6,17 @@ Each step can be taken up again. Spack's own database and locks know which packa
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stack import build, buildroot, source
-from stack.artifact import Command, canonical_json, digest
-from stack.buildroot import Bind, Room
-from stack.catalogue import Container
+from stack.artifact import Command, canonical_json
 from stack.errors import ExitCode, Fault, StackError
-from stack.host import files, packing, slurm, spack
+from stack.host import cache_reading, cache_signing, files, packing, slurm, spack
 from stack.host.run import Result, Sink, failed, run
-from stack.host.spack import Spack
-from stack.lock import OsPackage
-from stack.profile import Scheduler
+from stack.host.source_job import SourceJob, Spread, room
 from stack.render.jobs import Job, send
-from stack.source import Wanted
-
-PACKING = 3  # raised when the same tree is packed otherwise
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Over how many nodes of which scheduler the packages are built; all of them share the job's folder."""
-
-    scheduler: Scheduler
-    nodes: int
-    minutes: int = 24 * 60
-
-
-@dataclass(frozen=True)
-class SourceJob:
-    """What a build from source needs: inputs, tools and where to write.
-
-    `packages`: of the build root, the image's own among them; `cache`: the build cache's folder, which may be shared;
-    `prefix`: where the software stands in the image.
-    """
-
-    spack: Spack
-    name: str
-    environment: str  # text of spack.yaml
-    lock: str  # text of spack.lock
-    container: Container
-    architecture: str
-    packages: tuple[OsPackage, ...]
-    fetch: Callable[[], Mapping[str, Path]]  # SHA-256 -> path of every package file
-    mmdebstrap: str
-    namespace: tuple[str, ...]
-    mirror: Path
-    cache: Path
-    folder: Path
-    prefix: str
-    epoch: int
-    jobs: int
-    spread: Spread | None = None
-
-    @property
-    def wanted(self) -> Wanted:
-        """What Spack is told."""
-        return Wanted(self.environment, self.lock, tuple(p.name for p in self.spack.overlays), self.prefix)
-
-    @property
-    def root_key(self) -> str:
-        """Names the build root and the way in. What is built in another may differ under the same Spack hash."""
-        hashes = sorted(p.sha256 for p in self.packages)
-        return digest([hashes, self.container.name, source.way(self.epoch), self.spack.upstream.spack.commit])
-
-    @property
-    def key(self) -> str:
-        """Digest of all that decides what is built."""
-        upstream = self.spack.upstream
-        commits = [upstream.spack.commit, upstream.packages.commit, self.spack.overlay]
-        told = [[path, file.text] for path, file in source.settings(self.wanted)]
-        return digest([self.root_key, commits, told, PACKING])
-
-    @property
-    def log(self) -> Path:
-        """Everything the tools printed."""
-        return self.folder / "source.log"
 
 
 @dataclass(frozen=True)
@@ -95,13 +28,16 @@ class Built:
     seconds: Mapping[str, int]
 
 
-def make(job: SourceJob, sink: Sink) -> Built:
-    """Build, fill the build cache, unpack from it and pack for the image. Call while holding the folder's lock."""
+def make(job: SourceJob, sink: Sink, note: Sink | None = None) -> Built:
+    """Build, fill the build cache, unpack from it and pack for the image. Call while holding the folder's lock.
+
+    `note`: gets what the user should read, where that is to stay on the screen.
+    """
     standing = finished(job)
     if standing:
         return standing
-    seconds = install(job, sink)
-    push(job, sink)
+    seconds = install(job, sink, note)
+    push(job, sink, note)
     place = unpack(job, sink)
     tar = job.folder / "software.tar"
     with files.beside(tar) as partial:
@@ -130,6 +66,7 @@ def commands(job: SourceJob) -> tuple[Command, ...]:
         *((send(_spreading(job, job.spread, install)),) if job.spread else ()),
         source.spack(inside, "build", source.LISTING, "list what was built"),
         source.spack(inside, "build", source.pushing(job.jobs, ("HASH",)), "fill the build cache"),
+        _indexing(job),
         source.spack(inside, "unpack", source.unpacking(job.jobs), "unpack from the build cache"),
         source.spack(inside, "unpack", source.REFRESH, "write modules"),
     )
@@ -169,13 +106,14 @@ def discard(job: SourceJob, *folders: Path) -> None:
         run(Command((*job.namespace, "rm", "-rf", "--", *there), "clear a folder"))
 
 
-def install(job: SourceJob, sink: Sink) -> dict[str, int]:
+def install(job: SourceJob, sink: Sink, note: Sink | None = None) -> dict[str, int]:
     """Install the lock into the padded tree; what stands there, or in the build cache, is not built again.
 
     Returns the seconds of every package that was installed now.
     """
     make_root(job, sink)
     discard(job, job.folder / "spack/stage")  # a killed build leaves what it had unpacked
+    cache_reading.prepare(job.shelf, job.folder / "tree", lambda folder: discard(job, folder), note or sink)
     _prepare(job)
     words = source.installing(job.jobs)
     if job.spread:
@@ -186,11 +124,21 @@ def install(job: SourceJob, sink: Sink) -> dict[str, int]:
     return source.times(result)
 
 
-def push(job: SourceJob, sink: Sink) -> None:
-    """Put everything that was built into the build cache."""
+def push(job: SourceJob, sink: Sink, note: Sink | None = None) -> None:
+    """Put everything that was built into the build cache, signed where there is a key."""
     there = source.installed(_spack(job, "build", source.LISTING, "list what was built", sink), job.lock)
     if there:  # what came from the cache has brought no build tools along
         _spack(job, "build", source.pushing(job.jobs, there), "fill the build cache", sink)
+    cache_signing.publish(job.shelf, lambda: _index(job, sink), note or sink)
+
+
+def _index(job: SourceJob, sink: Sink) -> None:
+    _ran(job, _indexing(job), sink)
+
+
+def _indexing(job: SourceJob) -> Command:
+    """Write the index of the whole cache anew: the one call of Spack's that sees the folder itself."""
+    return source.spack(room(job, shared=True), "build", source.INDEXING, "write the build cache's index")
 
 
 def unpack(job: SourceJob, sink: Sink) -> Path:
@@ -209,7 +157,7 @@ def unpack(job: SourceJob, sink: Sink) -> Path:
 
 def _prepare(job: SourceJob) -> None:
     work = job.folder / "spack"
-    shown = (job.mirror, job.cache, job.folder / "tree", job.folder / "software")
+    shown = (job.mirror, job.cache, job.folder / "cache", job.folder / "tree", job.folder / "software")
     for folder in (work / "home", work / "tmp", *shown):
         folder.mkdir(parents=True, exist_ok=True)
     files.write_tree(work, source.settings(job.wanted))
@@ -218,25 +166,13 @@ def _prepare(job: SourceJob) -> None:
             shutil.copytree(spack.ready(job.spack, lambda _line: None), partial)
 
 
-def room(job: SourceJob) -> Room:
-    """The build root as programs in it see it."""
-    home = job.spack
-    shown = (
-        Bind(str(home.home / "spack"), source.SPACK),
-        Bind(str(home.packages), source.PACKAGES),
-        *(Bind(str(p), f"{source.OVERLAYS}/{p.name}") for p in home.overlays),
-        Bind(str(job.mirror), source.MIRROR),
-        Bind(str(job.cache), source.CACHE, writable=True),
-        Bind(str(job.folder / "spack"), buildroot.WORK, writable=True),
-        Bind(str(job.folder / "tree"), source.TREE, writable=True),
-        Bind(str(job.folder / "software"), job.prefix, writable=True),
-    )
-    return Room(job.namespace, str(job.folder / "root"), shown, job.epoch)
-
-
 def _spack(job: SourceJob, stage: str, arguments: tuple[str, ...], purpose: str, sink: Sink, of: int = 0) -> str:
-    """Call Spack; its lines about packages (`of` how many) reach the user, everything reaches the log."""
-    command = source.spack(room(job), stage, arguments, purpose)
+    """Call Spack on what this build is shown."""
+    return _ran(job, source.spack(room(job), stage, arguments, purpose), sink, of)
+
+
+def _ran(job: SourceJob, command: Command, sink: Sink, of: int = 0) -> str:
+    """Run Spack; its lines about packages (`of` how many) reach the user, everything reaches the log."""
     result = run(command, _telling(sink, of), check=False, log=job.log)
     if result.returncode:
         raise _failed(job, command, result)

@@ -21,6 +21,7 @@ from stack.host import (
     image,
     locking,
     pip,
+    rebuilding,
     reports,
     resolving,
     software,
@@ -35,7 +36,8 @@ from stack.host.keys import PrivateKey
 from stack.host.progress import Progress
 from stack.host.reports import Done, Written
 from stack.host.sealing import Evidence
-from stack.host.source_build import Built, SourceJob
+from stack.host.source_build import Built
+from stack.host.source_job import SourceJob
 from stack.lock import Lock
 from stack.render import apptainer as render_apptainer
 from stack.render import modules as render_modules
@@ -191,7 +193,8 @@ class Workshop:
             for command in image.commands(job):
                 self._print(command)
             return None
-        self._image = image.finished(job)
+        earlier = image.finished(job)
+        self._image = None if self.options.fresh else earlier
         if self._image:
             self.progress.reused("image", self._image.sha256[:12])
             return self._image
@@ -201,6 +204,8 @@ class Workshop:
             image.make_squashfs(job, self.progress.line)
         with self.progress.stage("image"):
             self._image = image.make_sif(job, self.progress.line)
+        if self.options.offline:
+            rebuilding.note(self.cell, lock, earlier, self._image, self._built)
         return self._image
 
     def _with_software(self, job: Job, lock: Lock, tools: build.Tools) -> Job:

@@ -36,7 +36,7 @@ def file(*synopses: str, header: str = HEADER) -> str:
         (["GPL-2.0+", "GPL-2"], "GPL-2.0-only AND GPL-2.0-or-later"),
         (["LGPL-2.1+", "Apache-2"], "Apache-2.0 AND LGPL-2.1-or-later"),
         (["CC0"], "CC0-1.0"),
-        (["public-domain"], "LicenseRef-public-domain"),
+        (["public-domain"], "LicenseRef-Public-Domain"),
         (["GFDL-NIV-1.3+"], "GFDL-1.3-no-invariants-or-later"),
         (["GPL-3+ with  GCC exception"], "GPL-3.0-or-later WITH GCC-exception-3.1"),
         (["GPL-2+ with Libtool exception and ISC"], "GPL-2.0-or-later WITH Libtool-exception AND ISC"),

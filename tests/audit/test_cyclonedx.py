@@ -9,10 +9,10 @@ import pytest
 from cyclonedx.model.bom import Bom
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from tests.audit.locks import build, design, released_inventory
 
 from stack.artifact import canonical_json
 from stack.audit import cyclonedx
+from tests.audit.locks import build, design, released_inventory
 
 CELLS = ("ai-hpc/generic-x86/*gfx942", "numerics/generic-riscv/*", "ai-hpc/csc-lumi-g/*gfx90a")
 SMALL = "numerics/jsc-jupiter/*v2"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from packageurl import PackageURL
-from tests.audit.locks import of, released, released_inventory
 
 from stack.audit.inventory import joined
 from stack.lock import OsPackage
+from tests.audit.locks import of, released, released_inventory
 
-CELLS = ("ai-hpc/generic-x86/*sm90", "numerics/generic-riscv/*", "ai-hpc/csc-lumi-g/*gfx90a", "numerics/jsc-jupiter/*v2")
+SMALL = "numerics/jsc-jupiter/*v2"
+CELLS = ("ai-hpc/generic-x86/*sm90", "numerics/generic-riscv/*", "ai-hpc/csc-lumi-g/*gfx90a", SMALL)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -70,7 +73,7 @@ def test_a_path_leads_from_what_was_asked_for() -> None:
     path = found.path_to(cuda.ref)
     assert path[0].ref in found.roots
     assert path[-1] is cuda
-    assert all(after.ref in before.depends for before, after in zip(path, path[1:], strict=False))
+    assert all(after.ref in before.depends for before, after in pairwise(path))
 
 
 def test_an_alternative_is_the_first_that_is_there_and_a_provided_name_counts() -> None:

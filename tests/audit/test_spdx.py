@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from spdx_python_model import v3_0_1 as model
-from tests.audit.locks import build, design, released_inventory
 
 from stack.artifact import canonical_json
 from stack.audit import spdx
+from tests.audit.locks import build, design, released_inventory
 
 CELLS = ("ai-hpc/generic-x86/*gfx942", "numerics/generic-riscv/*", "ai-hpc/csc-lumi-g/*gfx90a")
 SCHEMA = "SOVSTACK_SPDX_SCHEMA"

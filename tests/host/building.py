@@ -20,7 +20,7 @@ from stack.artifact import Command
 from stack.errors import StackError
 from stack.host import apptainer, apt, files, namespace, solving
 from stack.host.run import run
-from stack.host.source_build import SourceJob
+from stack.host.source_job import SourceJob
 from stack.host.spack import Spack
 from stack.lock import OsPackage
 from stack.plan import Plan

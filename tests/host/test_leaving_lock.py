@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from stack import exit_test, forbidding
-from stack.errors import StackError
+from stack import exit_test
+from stack.errors import ExitCode, Fault, StackError, host_lacks
 from stack.host import leaving_lock, locking, resolving
-from stack.host.resolving import Markets
+from stack.host.cells import Cell
+from stack.host.resolving import Markets, Relocked
+from stack.host.run import Sink
 from stack.host.spack import Spack
 from tests.command import sovstack
-from tests.host.test_leaving import relocking
+from tests.host.test_leaving import failing, relocking
 from tests.host.test_locking import quiet
 from tests.leaving import facts, forbid, package, released
 
@@ -58,20 +60,44 @@ def test_another_ban_is_another_input_of_the_lock(tmp_path: Path) -> None:
     assert resolving.question(one, lock).key != resolving.question(cell, lock).key
 
 
-def test_an_old_log_is_not_taken_for_the_solvers_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cell, lock = released("csc-lumi-g", "lumi-g", "hpc-mpi", tmp_path)
-    ban = forbid("hpe", facts(spack={"cray-mpich": package("hpe")}), cell.catalogue)
-    other = leaving_lock.revised(cell, cell, forbidding.refusals(cell.plan, lock, cell.catalogue, ban), ban)
-    log = resolving.solve_log(other)
-    log.parent.mkdir(parents=True)
-    log.write_text("==> Error: x for the following reasons:\n     1. Cannot build cray-mpich, since it is y\n")
-    (told,) = leaving_lock.why(StackError([]), cell, cell, lock, ban)
-    assert told == "cray-mpich has no replacement: cray-mpich"
-    relocking(monkeypatch, lambda _cell: lock)
-    with pytest.raises(StackError) as caught:
+LOG = "==> Error: x for the following reasons:\n     1. Cannot build nvtx, since it is y\n"
+
+
+def test_what_spack_cannot_build_without_it_is_sought_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, lock = released("generic-x86", "cpu", "ai-hpc", tmp_path)
+    ban = forbid("nvidia", facts(spack={"nvtx": package("nvidia")}), cell.catalogue)
+    assert lock.spack
+    clean = lock.model_copy(update={"spack": None})
+    asked: list[str] = []
+
+    def relock(other: Cell, _markets: Markets, _sink: Sink) -> Relocked:
+        provider = other.plan.choice("pytorch").provider
+        asked.append(provider)
+        if provider == "source":
+            resolving.solve_log(other).write_text(LOG)
+            raise StackError([Fault("Spack found no solution")])
+        assert not resolving.solve_log(other).exists(), "an old log is not taken for this solve's"
+        return Relocked(clean)
+
+    monkeypatch.setattr(resolving, "relock", relock)
+    answer = leaving_lock.anew(cell, cell, lock, ban, Markets(), quiet)
+    assert asked == ["source", "os"] and answer.lock == clean
+    assert answer.changed == ("pytorch from source: Spack cannot build it without nvtx, which is NVIDIA's",)
+
+
+def test_nothing_is_sought_elsewhere_for_what_is_nobodys_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell, lock = released("generic-x86", "cpu", "ai-hpc", tmp_path)
+    ban = forbid("nvidia", facts(spack={"nvtx": package("nvidia")}), cell.catalogue)
+    asked = failing(monkeypatch, StackError([Fault("no")]), LOG.replace("nvtx", "perl"))
+    with pytest.raises(StackError, match=r"^no$"):
         leaving_lock.anew(cell, cell, lock, ban, Markets(), quiet)
-    assert not log.exists()
-    assert leaving_lock.why(caught.value, cell, cell, lock, ban)[0].startswith("cray-mpich 8.1.29 is still needed: ")
+    assert len(asked) == 1
+    failing(monkeypatch, host_lacks("no memory"), LOG)
+    with pytest.raises(StackError, match="no memory") as caught:
+        leaving_lock.anew(cell, cell, lock, ban, Markets(), quiet)
+    assert caught.value.exit_code == ExitCode.HOST
 
 
 SITE = {

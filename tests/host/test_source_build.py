@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from stack.errors import StackError
-from stack.host import source_build
+from stack.host import source_build, source_job
 from stack.host.run import run
-from stack.host.source_build import SourceJob
+from stack.host.source_job import SourceJob
 from stack.host.spack import Spack
 from stack.plan import Plan
 from tests.host import building
@@ -42,7 +42,7 @@ def job(real_spack: Spack, laptop: Plan, tmp_path_factory: pytest.TempPathFactor
 
 
 def _inside(job: SourceJob, *argv: str) -> str:
-    return run(source_build.room(job).command(argv, "try what was built")).stdout.strip()
+    return run(source_job.room(job).command(argv, "try what was built")).stdout.strip()
 
 
 def _greeting(job: SourceJob) -> str:
@@ -99,7 +99,7 @@ def test_a_source_that_is_not_there_or_not_the_right_one_is_named(job: SourceJob
 def test_a_killed_build_leaves_no_process(job: SourceJob) -> None:
     source_build.make_root(job, print)
     mark = f"sleep-{os.getpid()}"
-    argv = source_build.room(job).command(("sh", "-c", f"sleep 300; : {mark}"), "wait").argv
+    argv = source_job.room(job).command(("sh", "-c", f"sleep 300; : {mark}"), "wait").argv
     code = "import sys; from stack.artifact import Command; from stack.host.run import run"
     code += "; run(Command(tuple(sys.argv[1:]), 'wait'))"
     child = subprocess.Popen([sys.executable, "-c", code, *argv])

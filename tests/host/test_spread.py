@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from stack.host import source_build
-from stack.host.source_build import SourceJob, Spread
+from stack.host.source_job import SourceJob, Spread
 from stack.host.spack import Spack
 from stack.plan import Plan
 from stack.profile import Scheduler
