@@ -26,7 +26,7 @@ from stack.words import Model
 
 GIT = ("spack", "packages")  # repositories of `upstream.yaml`; a profile may name a mirror of each
 # What stands in a build folder beside the environments' own folders.
-TAKEN = ("modules", "report.html", "report.json")
+TAKEN = ("audit.html", "audit.json", "exit-test", "mirror", "modules", "report.html", "report.json")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ All of it comes out of a file that anybody may have made, so nothing here trusts
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -23,6 +24,7 @@ State = Literal["ok", "fails", "changed", "unusable"]
 `unusable`: nothing can be said of it, since it is not in a form that is known."""
 
 Json = Mapping[str, Any]
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True)
@@ -92,11 +94,14 @@ def _exit_code(findings: Iterable[Finding]) -> ExitCode:
 
 
 def parsed(data: bytes) -> Any:
-    """JSON; None for what is none."""
+    """JSON in UTF-8; None for what is none, or has halves of characters, which nothing that is UTF-8 can repeat."""
     try:
-        return json.loads(data)
+        found = json.loads(data.decode())
+        if _HALF.search(data):
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
+    return found
 
 
 def at(value: Any, *path: str | int) -> Any:

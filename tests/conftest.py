@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,21 @@ RECORDED = Path(__file__).parent / "recorded"
 
 # A shell starts what runs in its background with interrupts ignored, and what the tests start would ignore them too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_keys_of_yours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No key of whoever runs the tests signs in them, or is trusted; other programs' settings stay as they are."""
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    mine = Path(base) if base.startswith("/") else Path.home() / ".config"
+    made = tmp_path_factory.mktemp("config")
+    for path in mine.iterdir() if mine.is_dir() else ():
+        if path.name != "sovstack":
+            (made / path.name).symlink_to(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(made))
+        patch.delenv("SOVSTACK_KEY", raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

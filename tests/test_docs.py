@@ -100,6 +100,17 @@ def test_arguments_are_documented(verb: str) -> None:
     assert [re.sub(r"\W", "", word) for word in row[1].strip("`").split() if word] == plain
 
 
+def test_the_verbs_of_a_verb_are_documented_with_their_options() -> None:
+    """Their table has three columns: verb and argument, options, what it does."""
+    found = {" ".join(r[0].strip("`").split()[:2]): words_of(r[1]) for r in rows(COMMANDS) if len(r) == 3}
+    inner = {f"{verb} {n}": c for verb, group in VERBS.items() for n, c in getattr(group, "commands", {}).items()}
+    assert inner
+    for name, command in inner.items():
+        said = {word for word in found[name] if word.startswith("-")} | {"-h", "--help"}
+        assert said == options(command), name
+    assert {name for name in found if name.split()[0] in VERBS} == set(inner)
+
+
 def test_every_exit_code_is_documented() -> None:
     first = {int(r[0]) for r in rows(ROOT / "docs/reference/exit-codes.md") if r[0].isdigit()}
     assert first == {int(code) for code in ExitCode}
@@ -155,6 +166,11 @@ def unknown(words: list[str]) -> str:
     if words[0] not in VERBS:
         return words[0]
     command = VERBS[words[0]]
+    inner = getattr(command, "commands", None)
+    if inner and words[1:] and not words[1].startswith("-"):
+        if words[1] not in inner:
+            return words[1]
+        command, words = inner[words[1]], words[1:]
     wrong = [w for w in words[1:] if w.startswith("-") and w.partition("=")[0] not in options(command)]
     if wrong:
         return wrong[0]
@@ -175,8 +191,12 @@ def test_command_lines_can_be_typed(path: Path) -> None:
 
 def test_a_wrong_command_line_would_be_seen(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("```console\n$ sovstack plan laptop --frob\n$ sovstack frob\n$ sovstack why laptop # a\n```\n")
-    assert [bool(unknown(words)) for words in command_lines(page)] == [True, True, True]
+    page.write_text(
+        "```console\n$ sovstack plan laptop --frob\n$ sovstack frob\n$ sovstack why laptop # a\n"
+        "$ sovstack key new --frob\n$ sovstack key frob\n```\n"
+    )
+    assert [bool(unknown(words)) for words in command_lines(page)] == [True] * 5
+    assert unknown(["key", "new", "--out", "a.pem"]) == ""
     assert unknown(["plan", "laptop", "--json"]) == ""
 
 

@@ -19,6 +19,8 @@ from stack.host.checking import check_knowledge
 from stack.host.library import Library, shipped
 
 PAGE = shipped() / "docs/reference/facts.md"
+README = shipped() / "README.md"
+FIGURE = r"\*\*\d+ of \d+ packages \(.*?\)\*\*"
 BEGIN, END = "<!-- coverage: made by tests/test_facts.py -->\n", "<!-- end of coverage -->\n"
 
 
@@ -57,6 +59,11 @@ def test_what_is_not_known_has_no_evidence_that_says_it_is(library: Library) -> 
 
 def test_the_document_has_the_figure_and_names_what_is_unknown(covered: Coverage) -> None:
     assert _block(covered) in PAGE.read_text(encoding="utf-8"), "run: PYTHONPATH=. python tests/test_facts.py"
+
+
+def test_the_readme_has_the_figure(covered: Coverage) -> None:
+    said = re.findall(FIGURE, README.read_text(encoding="utf-8"))
+    assert said == [f"**{covered.figure}**"], "run: PYTHONPATH=. python tests/test_facts.py"
 
 
 def file(**packages: Mapping[str, object]) -> FactsFile:
@@ -104,9 +111,10 @@ def _block(covered: Coverage) -> str:
 
 
 def _write() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    made = _block(_covered(Library((shipped(),))))
+    covered = _covered(Library((shipped(),)))
+    text, made = PAGE.read_text(encoding="utf-8"), _block(covered)
     PAGE.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: made, text, flags=re.DOTALL), encoding="utf-8")
+    README.write_text(re.sub(FIGURE, f"**{covered.figure}**", README.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,17 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "4",
         (
-            *("assertions", "buildroot", "closure", "exit_test", "explain", "forbidding", "render.text", "schema"),
+            *(
+                "assertions",
+                "buildroot",
+                "closure",
+                "exit_test",
+                "explain",
+                "forbidding",
+                "render.html",
+                "render.text",
+                "schema",
+            ),
             *("sif", "solver", "statements"),
         ),
     ),
@@ -42,7 +52,16 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "4",
         (
-            *("build", "exit_text", "inspection", "migration", "refusing", "report", "verify", "render.apptainer"),
+            *(
+                "build",
+                "buildcache",
+                "exit_text",
+                "inspection",
+                "migration",
+                "refusing",
+                "verify",
+                "render.apptainer",
+            ),
             *("render.modules", "render.reframe", "render.spack", "source"),
         ),
     ),
@@ -50,8 +69,8 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("4", ("aspects", "audit.document", "audit.questions")),
     ("4", ("audit.cyclonedx", "audit.policy", "audit.situation", "audit.spdx", "difference_settings")),
     ("4", ("audit.levels", "audit.policy_text", "difference")),
-    ("4", ("audit.answer", "difference_text")),
-    ("4", ("audit.page", "difference_markdown")),
+    ("4", ("audit.answer", "audit.page", "difference_text")),
+    ("4", ("difference_markdown", "report")),
     ("5", ("publish", "up")),
     ("edge", ("host.*", "inside_spack.*")),  # its modules may import each other; the second are run by Spack's Python
     ("top", ("options",)),

@@ -44,6 +44,13 @@ def test_the_text_has_every_object_document_and_check() -> None:
     assert inspection.as_text(found("ok")).endswith("everything checks")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_what_cannot_be_written_again_is_no_document(encoding: str) -> None:
+    text = json.dumps({**CYCLONEDX, "specVersion": "\ud800"})
+    assert inspection.sbom(text.encode(encoding)) is None
+    assert inspection.sbom(json.dumps({**CYCLONEDX, "name": "\U0001f600"}).encode()) is not None
+
+
 def test_nothing_in_an_image_moves_a_cursor() -> None:
     finding = Finding("x\x1b[2J", "ok", "a\nok        forged: line\x9b")
     made = Inspection(

@@ -15,7 +15,7 @@ from stack.host import cells, deployed, files
 from stack.host.cells import Cell
 from stack.host.library import Library, shipped
 from tests.command import SITE, sovstack
-from tests.host import tiny
+from tests.host import caching, tiny
 from tests.test_lock import make
 
 
@@ -157,3 +157,43 @@ def test_no_image_to_sign(user: Path, tmp_path: Path) -> None:
     sovstack("key", "new")
     done = sovstack("sign", "laptop", "small", "--root", SITE, "--build-dir", tmp_path)
     refused(done, ExitCode.BAD_INPUT, "there is no image of small/laptop", "sovstack build laptop small")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """A build cache that nobody signed."""
+    path = tmp_path / "my caches" / caching.ROOT
+    caching.push(path, "blis", "zlib")
+    caching.index(path)
+    return path
+
+
+def test_a_build_cache_is_signed_and_inspected(user: Path, cache: Path, tmp_path: Path) -> None:
+    done = sovstack("inspect", cache)
+    assert done.returncode == ExitCode.CHECK_FAILED
+    assert f"sovstack key vouch '{cache}'" in done.stdout
+    refused(sovstack("key", "vouch", cache), ExitCode.BAD_INPUT, "there is no key", "sovstack key new")
+    key = json.loads(sovstack("key", "new", "--json").stdout)
+    data = json.loads(sovstack("key", "vouch", cache, "--json").stdout)
+    assert (data["key"], data["files"]) == (key["id"], 2 + 4 + 3)
+    done = sovstack("inspect", cache)
+    assert (done.returncode, "everything checks" in done.stdout) == (0, True)
+    found = json.loads(sovstack("inspect", cache, "--json").stdout)
+    assert (found["ok"], found["files"], found["about"]["build cache"]["packages"]) == (True, 9, 2)
+    stranger = sovstack("inspect", cache, XDG_CONFIG_HOME=str(tmp_path / "nobody"))
+    assert stranger.returncode == ExitCode.CHECK_FAILED
+    assert "no key that is trusted here" in stranger.stdout
+    path = cache / caching.manifest_path("blis")
+    path.write_text(path.read_text().replace("3", "4", 1))
+    changed = sovstack("inspect", cache)
+    assert changed.returncode == ExitCode.CHECK_FAILED
+    assert f"CHANGED   {caching.manifest_path('blis')}: is not the file that was signed" in changed.stdout
+    refused(sovstack("key", "vouch", cache), ExitCode.CHECK_FAILED, str(path), "is not the file that was signed")
+
+
+def test_folders_that_are_no_build_cache(user: Path, cache: Path) -> None:
+    sovstack("key", "new")
+    for words in (("inspect", cache.parent), ("key", "vouch", cache.parent)):
+        refused(sovstack(*words), ExitCode.BAD_INPUT, str(cache.parent), "no build cache", "is one")
+    refused(sovstack("inspect", cache, "--extract", cache), ExitCode.BAD_INPUT, "--extract is for an image")
+    refused(sovstack("inspect", cache, "--statement", "none"), ExitCode.BAD_INPUT, "no such file", "--statement names")

@@ -10,7 +10,7 @@ from typing import Literal
 
 from stack.artifact import digest
 from stack.audit.inventory import Deployable, Inventory, Ref
-from stack.errors import bad_input
+from stack.errors import Position, bad_input
 
 Phase = Literal["design", "build"]
 """`design`: of a lock before anything is built; `build`: with the digests of what is deployed."""
@@ -35,11 +35,12 @@ _AUTHOR = re.compile(r"^(?P<name>[^<>]{1,200}?)\s*<(?P<contact>[^<>\s]{3,300})>$
 _CONTACT = re.compile(r"^([A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|https?://[A-Za-z0-9][^\s<>\"]*)$")
 
 
-def author(text: str) -> Author:
-    """`Name <mail or URL>`; raises `StackError` for anything else."""
+def author(text: str, where: str = "") -> Author:
+    """`Name <mail or URL>`; raises `StackError` for anything else, with `where` it was said."""
     found = _AUTHOR.match(text.strip())
     if not found or not _CONTACT.match(found["contact"]) or not found["name"].strip().isprintable():
-        raise bad_input(f"{text!r} names no author", remedy="write 'Name <mail@host or https://host>'")
+        at = Position(where) if where else None
+        raise bad_input(f"{text[:100]!r} names no author", at, "write 'Name <mail@host or https://host>'")
     return Author(found["name"].strip(), found["contact"])
 
 

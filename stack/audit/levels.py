@@ -104,8 +104,8 @@ def _named(items: Iterable[Item]) -> Iterator[str]:
 
 def _compute(s: Situation) -> Iterator[Check]:
     running = s.inventory.scoped("run")
-    lost = [i for i in running if i.kind != "base" and _reach_unknown(i)]
-    yield _check("compute", 1, "the hardware that every package runs on is known", _named(lost),
+    lost = [*_empty(s), *_named(i for i in running if i.kind != "base" and _reach_unknown(i))]
+    yield _check("compute", 1, "the hardware that every package runs on is known", lost,
                  f"known of all {len(running)} packages that run", "facts")  # fmt: skip
     makers = sorted({maker for other in s.others for maker in other.makers})
     few = [] if len(makers) > 1 else [f"locked for {makers[0] if makers else 'nobody'} alone"]
@@ -124,13 +124,18 @@ def _compute(s: Situation) -> Iterator[Check]:
         yield _check("compute", 4, title, bad, f"passed on {', '.join((*passed, *open_isa))}", evidence)
 
 
+def _empty(s: Situation) -> tuple[str, ...]:
+    """Of nothing everything is true, and nothing is shown."""
+    return () if any(i.kind != "base" for i in s.inventory.scoped("run")) else ("nothing in the lock runs",)
+
+
 def _reach_unknown(item: Item) -> bool:
     reach = item.facts.reach if item.facts else None
     return reach is None or "unknown" in (reach.cpu, reach.accelerator)
 
 
 def _exits(s: Situation) -> Iterator[Check]:
-    title = "another vendor's hardware does: locked, and built, with any one vendor forbidden"
+    title = "there is an exit from any one maker: locked, and built, with it forbidden"
     known = {e.forbidden: e for e in s.exits}
     missing = [m for m in s.makers if m not in known]
     bad = [f"no exit from {m}" for m in s.makers if m in known and not known[m].found]
@@ -155,7 +160,7 @@ def _unbuilt(found: Exit) -> bool:
 def _software(s: Situation) -> Iterator[Check]:
     running = [i for i in s.inventory.scoped("run") if i.kind != "base"]
     bare = [i for i in running if not i.hashes and not (i.kind == "spack" and not i.external) and not _supplied(i, s)]
-    yield _check("software", 1, "an inventory with hashes", (f"{n}: no hash" for n in _named(bare)),
+    yield _check("software", 1, "an inventory with hashes", [*_empty(s), *(f"{n}: no hash" for n in _named(bare))],
                  f"{len(s.inventory.items)} components, {len(running)} of them run", "lock")  # fmt: skip
     unread = [f"{n}: licence unknown" for n in _named(i for i in running if i.licence is None)]
     yield _check("software", 2, "every licence is known and valid", [*unread, *s.invalid],
@@ -180,9 +185,11 @@ def _supplied(item: Item, s: Situation) -> bool:
 
 def _open(s: Situation, running: list[Item]) -> Iterator[Check]:
     classes = {i.ref: i.facts.licence_class if i.facts else "unknown" for i in running}
-    closed = [i for i in running if classes[i.ref] != "osi" and i.ref not in s.excepted]
+    # An exception allows what is known not to be open; what nobody knows stays unknown, whatever allows it.
+    allowed = {i.ref for i in running if classes[i.ref] not in ("osi", "unknown") and i.ref in s.excepted}
+    closed = [i for i in running if classes[i.ref] != "osi" and i.ref not in allowed]
     wheels = [i for i in running if i.kind == "wheel"]
-    excepted = [f"{i.name}: {s.excepted[i.ref]}" for i in running if classes[i.ref] != "osi" and i.ref in s.excepted]
+    excepted = [f"{i.name}: {s.excepted[i.ref]}" for i in running if i.ref in allowed]
     good = f"all {len(running)}" + (f"; exceptions: {'; '.join(excepted)}" if excepted else "")
     bad = [f"{n} is {classes[i.ref]}" for n, i in zip(_named(closed), closed, strict=True)]
     yield _check("software", 3, "all open source, exceptions stated", bad, good, "facts, policy")
@@ -208,18 +215,18 @@ def _rebuilt(s: Situation) -> Iterator[Check]:
         )
     else:
         bad = [] if s.rebuild.same else ["the second build gave other bytes"]
-        yield _check("software", 4, title, bad, f"the same bytes again on {s.rebuild.date}", "offline.json")
+        yield _check("software", 4, title, bad, f"the same bytes again on {s.rebuild.date}", "rebuild.json")
 
 
 # --- operational ---
 
 
 def _operational(s: Situation) -> Iterator[Check]:
-    unsigned = [] if s.signed else ["nothing is signed"]
+    unsigned = [] if s.signed else ["no signature by a key that is trusted here"]
     yield _check("operational", 1, "a lock, and a signed SBOM", unsigned, f"lock {s.inventory.digest[:12]}, signed",
                  "signature in the image")  # fmt: skip
     if s.signed is None:
-        yield _unknown("operational", 2, "the key is the site's own", "nothing is signed")
+        yield _unknown("operational", 2, "the key is the site's own", "no signature by a key that is trusted here")
     else:
         bad = [] if s.signed.own else [f"{s.signed.key[:12]} is not the site's key"]
         yield _check("operational", 2, "the key is the site's own", bad, s.signed.key[:12], "key")
@@ -227,7 +234,7 @@ def _operational(s: Situation) -> Iterator[Check]:
     if s.rebuild is None:
         yield _unknown("operational", 3, title, "not done; `sovstack build --offline` does it")
     else:
-        yield _check("operational", 3, title, (), f"on {s.rebuild.date}", "offline.json")
+        yield _check("operational", 3, title, (), f"on {s.rebuild.date}", "rebuild.json")
     yield from _tested(s)
     names = {"scheduler": s.scheduled, **s.providers}
     alone = [f"{role}: {', '.join(found) or 'nothing'} alone" for role, found in names.items() if len(found) < 2]
@@ -241,11 +248,12 @@ def _tested(s: Situation) -> Iterator[Check]:
         yield _unknown("operational", 4, title, "not done")
         return
     try:
-        old = date.fromisoformat(s.today) - date.fromisoformat(s.rebuild.date[:10]) > YEAR
+        ago = date.fromisoformat(s.today) - date.fromisoformat(s.rebuild.date[:10])
+        bad = [] if timedelta(0) <= ago <= YEAR else [f"the last was on {s.rebuild.date}"]
     except ValueError:
-        old = True
-    yield _check("operational", 4, title, [f"the last was on {s.rebuild.date}"] if old else (),
-                 f"on {s.rebuild.date}", "offline.json")  # fmt: skip
+        bad = [f"the last was on {s.rebuild.date}"]
+    yield _check("operational", 4, title, bad,
+                 f"on {s.rebuild.date}", "rebuild.json")  # fmt: skip
 
 
 # --- data and model ---

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Annotated, TypeVar
+
+from pydantic import Field, StrictBool, StringConstraints, ValidationError
 
 from stack.audit.completeness import Gap
 from stack.audit.document import Phase
 from stack.audit.inventory import Inventory, Ref
+from stack.words import Digest, Model
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,8 @@ class Exit:
 
 @dataclass(frozen=True)
 class Proof:
-    """A passed run of the numerical suite. `isa`: the CPU family; `open`: whether anybody may make it."""
+    """A passed run of the numerical suite. `makers`: whose hardware it ran on; `isa`: the CPU family;
+    `open`: whether anybody may make it."""
 
     cell: str
     makers: tuple[str, ...]
@@ -49,6 +54,51 @@ class Rebuild:
     date: str
     same: bool | None
     host: str = ""
+
+
+Day = Annotated[str, StringConstraints(pattern=r"^20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\dZ$")]
+
+
+class RebuildNote(Model):
+    """`rebuild.json`: what a build with no network proved, of which image of which lock."""
+
+    lock: Digest
+    date: Day
+    same: StrictBool | None
+    host: str
+    image: Digest | None = None
+
+
+class SourceNote(Model):
+    """One source of a survey. `had`: where it was taken from, or nothing."""
+
+    packages: tuple[str, ...] = Field(min_length=1)
+    kind: str
+    sha256: str
+    holders: tuple[str, ...]
+    had: str
+
+
+class SurveyNote(Model):
+    """`survey.json`: what `sovstack mirror --survey` saw of the sources of a lock."""
+
+    lock: Digest
+    date: str = ""
+    folder: str = ""
+    sources: tuple[SourceNote, ...]
+    unhashed: tuple[tuple[str, str], ...]
+
+
+N = TypeVar("N", RebuildNote, SurveyNote)
+
+
+def note(text: str, model: type[N], lock: str) -> N | None:
+    """A note beside a lock; None where it is damaged, or about another lock."""
+    try:
+        found = model.model_validate_json(text)
+    except ValidationError:
+        return None
+    return found if found.lock == lock else None
 
 
 @dataclass(frozen=True)

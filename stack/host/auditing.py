@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from stack import __version__, exit_test, expressions
+from stack import __version__, expressions
 from stack.artifact import canonical_json
 from stack.audit import answer, completeness, levels, page, policy
 from stack.audit.answer import Audit
 from stack.audit.inventory import Inventory
-from stack.audit.questions import Survey
-from stack.audit.situation import Exit, Locked, Mirrored, Proof, Rebuild, Signed, Situation
+from stack.audit.situation import Locked, Proof, Situation
 from stack.catalogue import Catalogue
-from stack.errors import Faults, StackError, bad_input
+from stack.errors import Faults, bad_input
 from stack.exit_test import Exits
 from stack.facts import Facts
-from stack.host import clock, evidence, files, locking
+from stack.host import clock, evidence, files, locking, standing
 from stack.host.cells import RELEASED, Cell
-from stack.host.library import PACKAGE, Library
+from stack.host.library import PACKAGE, Library, shipped
 from stack.lock import Lock
-from stack.policy import terms
+from stack.policy import Terms, terms
 
 FOLDER, PAGE, ANSWER = "audit", "audit.html", "audit.json"
-EXIT_TESTS = "exit-test"
-REBUILD, SURVEY = "rebuild.json", "survey.json"
+ACCELERATED = "accelerator"  # tag of checks that use one
 _MAX = 64 << 20
 
 
@@ -61,12 +58,13 @@ class Auditor:
         about = evidence.about_image(cell, found, made, None) if made else evidence.about_lock(cell)
         documents = evidence.documents_of(found, about)
         today = clock.now()[:10]
+        rules = terms(self.library.policy, cell.plan.profile.policy)
         said = policy.assess(
             found,
-            terms(self.library.policy, cell.plan.profile.policy),
+            rules,
             self.facts,
             cell.catalogue.recipes,
-            survey=_survey(cell, lock),
+            survey=standing.survey(cell, lock),
             today=today,
         )
         situation = Situation(
@@ -75,14 +73,14 @@ class Auditor:
             gaps=tuple(dict.fromkeys(gap for document in documents.values() for gap in completeness.gaps(document))),
             today=today,
             invalid=_invalid(found),
-            excepted={f.ref: f.reason for f in said if f.state == "excepted"},
+            excepted=_excepted(said, rules),
             others=others(self.library, cell.plan.environment.name, cell.build_dir),
             makers=makers(cell.catalogue),
-            exits=tuple(_exits(cell, lock)),
+            exits=tuple(standing.exits(cell, lock)),
             proofs=tuple(self._proofs(cell)),
-            mirrored=_mirrored(cell, lock),
-            rebuild=_rebuild(cell, lock),
-            signed=_signed(made),
+            mirrored=standing.mirrored(cell, lock),
+            rebuild=standing.rebuild(cell, lock, made),
+            signed=standing.signed(made),
             providers=_providers(cell.catalogue, self.facts),
             scheduled=self.schedulers,
         )
@@ -94,25 +92,29 @@ class Auditor:
     def _proofs(self, cell: Cell) -> Iterator[Proof]:
         """Verdicts of the same environment that passed, on the machine that they name, of the lock beside them."""
         for path in sorted((cell.build_dir / cell.plan.environment.name).glob("*/*/verdict.json")):
-            found = verdict(path)
-            if found is None:
+            found = standing.verdict(path)
+            if found is None or found.cell != "/".join(path.parts[-4:-1]) or not standing.numerical(found.checks):
                 continue
             family = family_of(path.parent.name)
             licensors = cell.catalogue.hardware.families[family].licensors if family else ()
             ran = _maker_of(found.host.partition(",")[0], cell.catalogue)
             accelerator = _accelerator(path.parent.name, cell.catalogue)
-            who = accelerator or ran
+            # An image for an accelerator runs without one too: only a check that used it says anything of it.
+            used = any(c.result == "pass" and ACCELERATED in c.tags for c in found.checks)
+            who = accelerator if accelerator and used else ran
             yield Proof(found.cell, (who,) if who else (), family, not licensors, found.date[:10])
 
 
 def others(library: Library, environment: str, build_dir: Path) -> tuple[Locked, ...]:
     """Locks of an environment, released or in the build folder, by the target that their folder names."""
     folders = [*(root / RELEASED / environment for root in library.roots), build_dir / environment]
-    seen: dict[str, Locked] = {}
+    own, seen = shipped() / RELEASED / environment, dict[str, Locked]()
     for folder in folders:
         for path in sorted(folder.glob("*/*/stack.lock.json")):
-            where = f"{environment}/{path.parent.parent.name}/{path.parent.name}"
-            seen.setdefault(where, Locked(where, makers_of(path.parent.name, library.catalogue)))
+            where = "/".join(path.parts[-4:-1])
+            # Those that come with the program were read when they were released, and there are many.
+            if where not in seen and (folder == own or _is_of(path, where)):
+                seen[where] = Locked(where, makers_of(path.parent.name, library.catalogue))
     return tuple(seen[where] for where in sorted(seen))
 
 
@@ -162,6 +164,8 @@ def _lock(cell: Cell) -> Lock:
     if found is None:
         remedy = f"`sovstack lock {cell.plan.profile.name} {cell.plan.environment.name}` makes one"
         raise bad_input(f"there is no lock of {cell.plan.cell}", remedy=remedy)
+    if cell.catalogue.systems.get(found.os.system) != cell.plan.target.os:  # its packages would be called another's
+        raise bad_input(f"the lock of {cell.plan.cell} is for {found.os.system}, which the cell is not", remedy=remedy)
     return found
 
 
@@ -174,81 +178,23 @@ def _image(cell: Cell, lock: Lock) -> Any:
     return image.present(cell.folder, cell.name)
 
 
-def verdict(path: Path) -> Any:
-    """A verdict that passed, and is about the lock beside it."""
-    from stack.host.checks import MAX_VERDICT_BYTES
-    from stack.verdict import Verdict
+def _is_of(path: Path, cell: str) -> bool:
+    """Whether a file is a lock of the cell that its folders name; read in part, since there are many."""
+    record = files.read_record(path, _MAX)
+    if not isinstance(record, dict) or not record.get("components"):
+        return False
+    return [record.get(key) for key in ("environment", "profile", "target")] == cell.split("/")
 
-    try:
-        found = Verdict.model_validate_json(files.read_text(path, MAX_VERDICT_BYTES))
-        same = files.sha256(path.with_name("stack.lock.json")) == found.lock
-    except (StackError, ValueError, OSError):
-        return None
-    return found if found.passed and same else None
+
+def _excepted(said: Iterable[policy.Finding], rules: Terms) -> dict[str, str]:
+    """Item -> why its class may be what it is: an exception from another rule says nothing of that."""
+    about = {name for name, rule in rules.rules.items() if rule.match.classes is not None}
+    return {f.ref: f.reason for f in said if f.state == "excepted" and f.rule in about}
 
 
 def _invalid(found: Inventory) -> tuple[str, ...]:
     said = {text: expressions.problems(text) for text in {i.licence for i in found.items if i.licence}}
     return tuple(sorted(f"{text}: {why}" for text, problems in said.items() for why in problems))
-
-
-def _survey(cell: Cell, lock: Lock) -> Survey | None:
-    record = _record(cell.folder / SURVEY, lock)
-    if record is None:
-        return None
-    holders: dict[str, tuple[tuple[str, ...], ...]] = {}
-    for row in record["sources"]:
-        for package in row["packages"]:
-            holders[package] = (*holders.get(package, ()), tuple(row["holders"]))
-    return Survey(holders, dict(map(tuple, record["unhashed"])))
-
-
-def _mirrored(cell: Cell, lock: Lock) -> Mirrored | None:
-    record = _record(cell.folder / SURVEY, lock)
-    if record is None:
-        return None
-    lost = [", ".join(row["packages"]) for row in record["sources"] if not row["had"]]
-    lost += [package for package, _why in record["unhashed"]]
-    return Mirrored(len(record["sources"]) + len(record["unhashed"]) - len(lost), tuple(lost))
-
-
-def _record(path: Path, lock: Lock) -> Mapping[str, Any] | None:
-    """A note of ours beside the lock, when it is about this lock."""
-    record = files.read_record(path, _MAX)
-    return record if isinstance(record, dict) and record.get("lock") == lock.digest else None
-
-
-def _rebuild(cell: Cell, lock: Lock) -> Rebuild | None:
-    record = _record(cell.folder / REBUILD, lock)
-    return Rebuild(str(record["date"])[:10], record["same"], str(record["host"])) if record else None
-
-
-def _exits(cell: Cell, lock: Lock) -> Iterator[Exit]:
-    """Exit tests of this very lock."""
-    for path in sorted((cell.build_dir / EXIT_TESTS / cell.plan.cell).glob("*.json")):
-        try:
-            record = exit_test.parse(files.read_text(path, 4 << 20), str(path))
-        except StackError:
-            continue
-        if record.before.lock == lock.digest:
-            yield Exit(record.forbidden, record.exists, record.built, record.date[:10])
-
-
-def _signed(made: Any) -> Signed | None:
-    """Who signed the statement beside the image, checked; None where nobody whom this site trusts did."""
-    from stack.host import keys, sealing, signing
-
-    if made is None or made.sealed is None or not made.sealed.key:
-        return None
-    path = sealing.statement_path(made.path)
-    places = (keys.site(), *(Path(p) for p in (os.environ.get("SOVSTACK_KEY"),) if p))
-    own = [keys.either(place) for place in places if place.is_file()]
-    try:
-        opened = signing.verify(files.read_text(path, _MAX).encode(), (*own, *keys.trusted()), str(path))
-    except StackError:
-        return None
-    named = {subject["digest"].get("sha256") for subject in opened.statement["subject"]}
-    return Signed(opened.key.id, opened.key.id in {key.id for key in own}) if made.file_sha256 in named else None
 
 
 def _providers(catalogue: Catalogue, facts: Facts) -> Mapping[str, tuple[str, ...]]:

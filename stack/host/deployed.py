@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from stack.lock import Lock
 NOTE = "deployed.json"
 _MAX = 64 << 20
 _BLOCK = 1 << 20
+_HEX = re.compile(r"[0-9a-f]+")
 
 
 def of(folder: Path, made: Image, inventory: Inventory, software: Path | None) -> Mapping[Ref, Deployable]:
@@ -38,10 +40,11 @@ def of(folder: Path, made: Image, inventory: Inventory, software: Path | None) -
 def root(made: Image) -> Deployable:
     """The root file system that the image carries."""
     item = next(o for o in sif_file.objects(made.path) if o.file_name == "rootfs")
-    long = hashlib.sha512()
+    short, long = hashlib.sha256(), hashlib.sha512()
     for block in sif_file.blocks(made.path, item.offset, item.size):
+        short.update(block)
         long.update(block)
-    return Deployable(item.file_name, made.squashfs, long.hexdigest(), item.size)
+    return Deployable(item.file_name, short.hexdigest(), long.hexdigest(), item.size)
 
 
 def _kept(note: Path, made: Image) -> Mapping[Ref, Deployable] | None:
@@ -49,9 +52,19 @@ def _kept(note: Path, made: Image) -> Mapping[Ref, Deployable] | None:
     if not isinstance(record, dict) or record.get("image") != made.sha256:
         return None
     try:
-        return {str(ref): Deployable(**file) for ref, file in record["deployed"].items()}
+        found = {str(ref): Deployable(**file) for ref, file in record["deployed"].items()}
     except (KeyError, TypeError, AttributeError):
         return None
+    return found if all(map(_sound, found.values())) else None
+
+
+def _sound(file: Deployable) -> bool:
+    """Whether what a note says of a file can be true: it goes into an SBOM as it is."""
+    short, long = str(file.sha256), str(file.sha512)
+    texts = isinstance(file.filename, str) and bool(file.filename) and _HEX.fullmatch(short) and _HEX.fullmatch(long)
+    flags = (file.executable, file.archive, file.structured)
+    whole = type(file.size) is int and file.size >= 0 and all(type(flag) is bool for flag in flags)
+    return bool(texts) and (len(short), len(long)) == (64, 128) and whole
 
 
 def _packages(inventory: Inventory) -> dict[Ref, Deployable]:

@@ -67,7 +67,7 @@ def author_of(cell: Cell) -> Author | None:
     """Who answers for the SBOM: SOVSTACK_AUTHOR, or the profile's contact."""
     said, contact = os.environ.get(AUTHOR), cell.plan.profile.contact
     if said:
-        return author(said)
+        return author(said, AUTHOR)
     return Author(contact.name, contact.where) if contact else None
 
 

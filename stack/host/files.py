@@ -64,9 +64,13 @@ def _bounded(path: Path, limit: int) -> bytes:
 def read_record(path: Path, limit: int = 1 << 20) -> Any:
     """JSON that a former run left; None when there is none, or none that can be used."""
     try:
-        return json.loads(read_text(path, limit))
+        text = read_text(path, limit)
+        found = json.loads(text)
+        if "\\u" in text:
+            json.dumps(found, ensure_ascii=False).encode()  # half a character can be read, and not written
     except (StackError, ValueError, RecursionError):
         return None
+    return found
 
 
 @contextlib.contextmanager

@@ -47,7 +47,7 @@ def anew(home: Cell, cell: Cell, lock: Lock | None, ban: Ban, markets: Markets, 
     for _round in range(ROUNDS):
         refused |= set(refusing.refusals(other.plan, found, cell.catalogue, ban))
         try:
-            other = revised(home, cell, sorted(refused), ban)
+            other = _revised(home, cell, refused, ban)
             found = _locked(other, markets, sink)
         except StackError as error:
             blamed = _blamed(other, ban)
@@ -65,6 +65,16 @@ def anew(home: Cell, cell: Cell, lock: Lock | None, ban: Ban, markets: Markets, 
     ways = {f: " -> ".join(f.through) or "the base of the image" for f in forbidding.found(found, ban)} if found else {}
     told += [Fault(f"{f.name} {f.version} is still needed: {way}") for f, way in ways.items()]
     raise StackError(dict.fromkeys(told))
+
+
+def _revised(home: Cell, cell: Cell, refused: set[Refusal], ban: Ban) -> Cell:
+    """The cell without what is refused; an error tells what was."""
+    try:
+        return revised(home, cell, sorted(refused), ban)
+    except StackError as error:
+        names = {c.component for c in cell.plan.choices}
+        said = [Fault(f"{r.component} not from {r.provider}: {r.why}") for r in sorted(refused) if r.component in names]
+        raise StackError([*said, *error.faults]) from None
 
 
 def _locked(other: Cell, markets: Markets, sink: Sink) -> Lock:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stack.artifact import canonical_json
 from stack.errors import ExitCode, Fault, Position, StackError, bad_input
 from stack.host.keys import PrivateKey, PublicKey
+from stack.inspection import parsed
 
 if TYPE_CHECKING:
     from securesystemslib.dsse import Envelope
@@ -84,16 +85,16 @@ def _envelope(data: bytes, name: str) -> Envelope:
     from securesystemslib.exceptions import FormatError
 
     try:
-        return Envelope.from_dict(json.loads(data))
+        found = Envelope.from_dict(json.loads(data))
+        for word in (found.payload_type, *found.signatures):
+            word.encode()  # the library takes any value for a text, and JSON has halves of characters
     except (FormatError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
         raise bad_input("not a DSSE envelope, or a damaged one", Position(name)) from None
+    return found
 
 
 def _statement(payload: bytes, name: str) -> Mapping[str, Any]:
-    try:
-        found = json.loads(payload)
-    except (ValueError, RecursionError):
-        found = None
+    found = parsed(payload)
     if not isinstance(found, dict) or not isinstance(found.get("predicate"), dict):
         raise bad_input("an envelope without an in-toto statement", Position(name))
     return found

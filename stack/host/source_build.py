@@ -43,8 +43,8 @@ def make(job: SourceJob, sink: Sink, note: Sink | None = None) -> Built:
     with files.beside(tar) as partial:
         packing.pack(place, job.prefix, job.epoch, partial)
     built = Built(tar, files.sha256(tar), seconds)
-    note = {"key": job.key, "sha256": built.sha256, "seconds": dict(seconds)}
-    files.write_text(job.folder / "software.json", canonical_json(note))
+    record = {"key": job.key, "sha256": built.sha256, "seconds": dict(seconds)}
+    files.write_text(job.folder / "software.json", canonical_json(record))
     return built
 
 

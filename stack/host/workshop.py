@@ -256,10 +256,6 @@ class Workshop:
             self._verdict = checks.check(self.cell, self._lock, made, where, env, self.progress.line, only)
         return self._verdict
 
-    def verify(self, only: tuple[str, ...], preload: Path | None) -> Verdict | None:
-        """Check the image that is there; nothing is locked or built."""
-        return self.verified(self.standing(), fresh=True, preload=preload, only=only)
-
     def standing(self) -> Image:
         """The image that is there, beside its lock; raises where there is none, or no Apptainer."""
         self._lock, self._image = attesting.standing(self.cell)

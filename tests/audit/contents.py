@@ -58,7 +58,7 @@ FINDINGS = [
     finding("breach", "single-vendor", "warning", name="liby", version="2", scope="build"),
     finding("excepted", "proprietary", name="driver", version="12", reason="nothing else runs it",
             granted_by="the steering board", until="2027-06-30"),
-    finding("not assessed", "single-forge", "warning", why="nobody has looked (`sovstack mirror --survey` does)"),
+    finding("not assessed", "single-forge", "warning", why="not looked yet (`sovstack mirror --survey` does)"),
     finding("stale", "proprietary", "warning", package="gone-package", reason="once needed", granted_by="the board"),
 ]  # fmt: skip
 CONTENT: dict[str, Any] = {

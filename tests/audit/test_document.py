@@ -28,8 +28,8 @@ def test_an_author_is_a_name_with_a_way_to_reach_it(text: str, name: str, contac
     "text", ["", "sovstack", "X <>", "X <nobody>", "X <a@b>", "<a@b.eu>", "X\x1b[1m <a@b.eu>", "X <ftp://b>"]
 )
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(StackError, match="names no author"):
-        author(text)
+    with pytest.raises(StackError, match="^THERE: .*names no author"):
+        author(text, "THERE")
 
 
 def test_an_identity_is_a_uuid_and_changes_with_what_is_said() -> None:

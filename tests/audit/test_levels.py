@@ -50,6 +50,7 @@ def _unclassed(kind: str) -> Any:
     facts = {
         "reach": item.facts.model_copy(update={"reach": item.facts.reach.model_copy(update={"cpu": "unknown"})}),
         "class": item.facts.model_copy(update={"licence_class": "proprietary"}),
+        "unknown": item.facts.model_copy(update={"licence_class": "unknown"}),
         "none": None,
     }[kind]
     changed = replace(item, facts=facts, licence=None if kind == "none" else item.licence)
@@ -60,6 +61,8 @@ CASES: tuple[tuple[str, int | None, dict[str, Any]], ...] = (
     ("compute", 0, {"inventory": _unclassed("reach")}),
     ("compute", 1, {"others": (Locked("numerics/a/x", ("nvidia",)),)}),
     ("compute", 1, {"others": ()}),
+    ("compute", 0, {"inventory": replace(FOUND, items=tuple(i for i in FOUND.items if i.kind == "base"))}),
+    ("software", 0, {"inventory": replace(FOUND, items=tuple(i for i in FOUND.items if i.kind == "base"))}),
     ("compute", 2, {"exits": ()}),
     ("compute", 2, {"exits": FULL.exits[:-1]}),
     ("compute", 2, {"exits": (*FULL.exits[:-1], Exit("nvidia", False, False, "2026-05-01"))}),
@@ -82,6 +85,7 @@ CASES: tuple[tuple[str, int | None, dict[str, Any]], ...] = (
     ("operational", 2, {"rebuild": None}),
     ("operational", 3, {"rebuild": Rebuild("2025-01-01", True)}),
     ("operational", 3, {"rebuild": Rebuild("nonsense", True)}),
+    ("operational", 3, {"rebuild": Rebuild("2026-06-02", True)}),
     ("operational", 3, {"scheduled": ("slurm",)}),
     ("operational", 3, {"providers": {**ROLES, "mpi": ("openmpi",)}}),
 )  # fmt: skip
@@ -100,6 +104,12 @@ def test_an_exception_is_stated_and_lets_the_layer_pass() -> None:
     assert found.level("software") == 4
     said = [c.said for layer in found.layers for c in layer.checks if c.level == 3 and c.layer == "software"]
     assert any("numactl: no other driver" in text for text in said)
+
+
+def test_no_exception_makes_an_unknown_class_a_known_one() -> None:
+    inventory = _unclassed("unknown")
+    ref = next(i.ref for i in inventory.items if i.facts and i.facts.licence_class == "unknown")
+    assert assess(replace(FULL, inventory=inventory, excepted={ref: "needed"})).level("software") == 2
 
 
 def test_what_nobody_looked_at_is_not_a_fail_and_not_a_pass() -> None:

@@ -173,7 +173,7 @@ def test_the_policy_tells_breaches_first_and_then_the_rest(text: str) -> None:
     assert "for 2 uses of it one use: open-a another use: open-c" in said
     assert "liby 2 only builds why of single-vendor nothing that was asked for" in said
     assert "nothing else runs it the steering board, until 2027-06-30" in said
-    assert "single-forge : nobody has looked ( sovstack mirror --survey does)" in said
+    assert "single-forge : not looked yet ( sovstack mirror --survey does)" in said
     assert "proprietary , gone-package: why of proprietary (once needed; the board)" in said
 
 

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from stack.audit.policy import Finding
 from stack.audit.situation import Rebuild
+from stack.errors import StackError
 from stack.host import auditing, cells
 from stack.host.auditing import Auditor
 from stack.host.cells import Cell
 from stack.host.library import Library, roots
+from stack.policy import terms
 from stack.verdict import Check, Verdict
 
 ENVIRONMENT = "numerics"
@@ -89,12 +92,13 @@ def test_a_rebuild_with_no_network_is_known(auditor: Auditor, cell: Cell) -> Non
     assert auditor.audit(cell)[0].situation.rebuild == Rebuild("2026-05-01", True, "Debian 12")
 
 
-def verdict(cell: Cell, lock: str, result: Any = "pass") -> None:
+def verdict(cell: Cell, lock: str, result: Any = "pass", tags: tuple[str, ...] = ("precision",), of: str = "") -> None:
+    folder = cell.build_dir / (of or cell.plan.cell)
     made = Verdict(
-        schema=1, cell=cell.plan.cell, image="a" * 64, lock=lock, suite="b" * 64, date="2026-05-01T10:00:00Z",
-        reframe="4.10", host="zen2, 2 cores", checks=(Check(name="Gemm", title="products", result=result),),
+        schema=1, cell=of or cell.plan.cell, image="a" * 64, lock=lock, suite="b" * 64, date="2026-05-01T10:00:00Z",
+        reframe="4.10", host="zen2, 2 cores", checks=(Check(name="Gemm", title="products", result=result, tags=tags),),
     )  # fmt: skip
-    (cell.folder / "verdict.json").write_text(made.model_dump_json(by_alias=True))
+    (folder / "verdict.json").write_text(made.model_dump_json(by_alias=True))
 
 
 def test_a_passed_suite_is_a_proof_on_the_machine_that_it_ran_on(auditor: Auditor, cell: Cell) -> None:
@@ -109,6 +113,54 @@ def test_a_suite_that_failed_or_is_of_another_lock_is_none(
 ) -> None:
     verdict(cell, lock or digest(cell), result)
     assert auditor.audit(cell)[0].situation.proofs == ()
+
+
+def test_a_run_without_a_check_of_numbers_or_in_the_folder_of_another_cell_proves_nothing(
+    auditor: Auditor, cell: Cell
+) -> None:
+    verdict(cell, digest(cell), tags=("smoke",))
+    assert auditor.audit(cell)[0].situation.proofs == ()
+    verdict(cell, digest(cell))
+    other = cell.folder.parent.parent / "any/debian13-riscv64"
+    shutil.copytree(cell.folder, other)
+    assert [proof.isa for proof in auditor.audit(cell)[0].situation.proofs] == ["x86_64"]
+
+
+@pytest.mark.parametrize(("tags", "maker"), [(("precision",), "amd"), (("precision", "accelerator"), "nvidia")])
+def test_an_image_for_an_accelerator_proves_it_only_by_a_check_that_used_one(
+    auditor: Auditor, cell: Cell, tags: tuple[str, ...], maker: str
+) -> None:
+    name = f"{ENVIRONMENT}/generic-x86/debian13-x86_64_v3-sm90"
+    (cell.build_dir / name).mkdir()
+    shutil.copy(cell.lock_path, cell.build_dir / name)
+    verdict(cell, digest(cell), tags=tags, of=name)
+    assert [proof.makers for proof in auditor.audit(cell)[0].situation.proofs] == [(maker,)]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "lock", "swapped"])
+def test_a_file_that_is_no_lock_of_the_cell_of_its_folder_is_no_other_lock(
+    auditor: Auditor, cell: Cell, text: str
+) -> None:
+    name = f"{ENVIRONMENT}/nowhere/debian13-neoverse_v2-sm90"
+    (cell.build_dir / name).mkdir(parents=True)
+    (cell.build_dir / name / "stack.lock.json").write_text(cell.lock_path.read_text() if text == "swapped" else text)
+    assert name not in {other.cell for other in auditor.audit(cell)[0].situation.others}
+
+
+def test_only_an_exception_from_a_rule_on_classes_says_why_a_class_may_be_what_it_is(auditor: Auditor) -> None:
+    rules = terms(auditor.library.policy)
+
+    def finding(rule: str, ref: str, state: Any = "excepted") -> Finding:
+        return Finding(rule, "error", state, "why", ref, reason="needed")
+
+    said = [finding("proprietary", "a"), finding("single-forge", "b"), finding("proprietary", "c", "breach")]
+    assert auditing._excepted(said, rules) == {"a": "needed"}
+
+
+def test_a_lock_for_another_system_is_not_taken_for_one_of_the_cell(auditor: Auditor, cell: Cell) -> None:
+    cell.lock_path.write_text(cell.lock_path.read_text().replace('"system": "debian-13"', '"system": "plan9-4"'))
+    with pytest.raises(StackError, match="is for plan9-4, which the cell is not"):
+        auditor.audit(cell)
 
 
 def test_open_schedulers_and_providers_come_from_data(auditor: Auditor, cell: Cell) -> None:

@@ -78,9 +78,7 @@ def test_a_built_package_has_the_digest_of_the_list_of_its_files(tmp_path: Path,
     assert (found.archive, found.size) == (False, 3)
 
 
-def test_it_is_kept_and_taken_again_for_the_same_image_alone(
-    tmp_path: Path, inventory: Inventory
-) -> None:
+def test_it_is_kept_and_taken_again_for_the_same_image_alone(tmp_path: Path, inventory: Inventory) -> None:
     first = deployed.of(tmp_path, MADE, inventory, software(tmp_path / "a.tar", inventory))
     again = deployed.of(tmp_path, MADE, inventory, None)
     assert again == first
@@ -95,6 +93,21 @@ def test_a_damaged_note_is_made_anew(tmp_path: Path, inventory: Inventory, damag
     (tmp_path / deployed.NOTE).write_text(damage)
     assert deployed.of(tmp_path, MADE, inventory, None)
     assert json.loads((tmp_path / deployed.NOTE).read_text())["image"] == MADE.sha256
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("sha512", "0"), ("sha512", 5), ("sha256", "\ud800"), ("filename", ""), ("filename", None), ("size", "1"),
+     ("size", -1), ("archive", "yes"), ("executable", None), ("structured", 1)],
+)  # fmt: skip
+def test_a_note_that_an_sbom_cannot_repeat_is_made_anew(
+    tmp_path: Path, inventory: Inventory, key: str, value: object
+) -> None:
+    whole = deployed.of(tmp_path, MADE, inventory, None)
+    note = json.loads((tmp_path / deployed.NOTE).read_text())
+    next(iter(note["deployed"].values()))[key] = value
+    (tmp_path / deployed.NOTE).write_text(json.dumps(note))
+    assert deployed.of(tmp_path, MADE, inventory, None) == whole
 
 
 def test_a_cache_that_was_emptied_is_named(tmp_path: Path, inventory: Inventory) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -164,3 +165,11 @@ def test_a_home_has_to_be_a_whole_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "relative")
     with pytest.raises(StackError, match="HOME is no absolute path: 'relative'"):
         files.user_folder("XDG_CACHE_HOME", ".cache")
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', '{"\\uDFFF": 1}', "{", "\ufeff{}"])
+def test_a_record_that_cannot_be_written_again_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x").write_text(text, encoding="utf-8")
+    assert files.read_record(tmp_path / "x") is None
+    (tmp_path / "x").write_text(json.dumps("\U0001f600"), encoding="utf-8")
+    assert files.read_record(tmp_path / "x") == "\U0001f600"

@@ -111,7 +111,8 @@ def test_what_has_no_replacement_is_told_in_the_solvers_words_and_with_who_needs
     made, _reused = leaving.test(office, cell, office.ban("nvidia"), quiet)
     assert asked == ["ai-hpc/generic-x86/debian13-x86_64_v3-gfx942"], "one is made, for the nearest"
     assert made.result == "none" and [t.place for t in made.tried] == ["generic-x86/debian13-x86_64_v3-gfx942"]
-    first, second, third = made.tried[0].why
+    first, second, refused, third = made.tried[0].why
+    assert refused.startswith("pytorch not from source: Spack cannot build it without nvtx")
     assert (first, second) == ("nvtx has no replacement: py-torch -> nvtx", "Spack found no solution")
     assert third.startswith("nobody can supply pytorch")  # the distribution has none for this accelerator
     assert made.nearly and made.nearly.packages == ("nvtx",)

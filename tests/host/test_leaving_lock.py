@@ -87,6 +87,23 @@ def test_what_spack_cannot_build_without_it_is_sought_elsewhere(
     assert answer.changed == ("pytorch from source: Spack cannot build it without nvtx, which is NVIDIA's",)
 
 
+def test_when_every_provider_is_refused_each_is_told_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, lock = released("generic-x86", "cpu", "ai-hpc", tmp_path)
+    known = facts(spack={"nvtx": package("nvidia")}, debian={"pytorch": package("nvidia"), "python3-torch": package(
+        "nvidia")}, wheel={"torch": package("nvidia")})  # fmt: skip
+    failing(monkeypatch, StackError([Fault("Spack found no solution")]), LOG)
+    with pytest.raises(StackError) as caught:
+        leaving_lock.anew(cell, cell, lock, forbid("nvidia", known, cell.catalogue), Markets(), quiet)
+    said = [str(f) for f in caught.value.faults]
+    assert said[:2] == ["nvtx has no replacement: py-torch -> nvtx", "Spack found no solution"]
+    assert "pytorch not from source: Spack cannot build it without nvtx, which is NVIDIA's" in said
+    assert "pytorch not from os: python3-torch is NVIDIA's" in said
+    assert "pytorch not from wheel: torch is NVIDIA's" in said
+    assert said[-1].startswith("nobody can supply pytorch")
+
+
 def test_nothing_is_sought_elsewhere_for_what_is_nobodys_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cell, lock = released("generic-x86", "cpu", "ai-hpc", tmp_path)
     ban = forbid("nvidia", facts(spack={"nvtx": package("nvidia")}), cell.catalogue)

@@ -110,9 +110,26 @@ def test_every_changed_byte_of_content_or_signature_is_found(key: PrivateKey) ->
     b'{"payload": "e30=", "payloadType": "x", "signatures": [{"sig": "AA=="}]}',
     b'{"payload": "!", "payloadType": "x", "signatures": []}',
     b'{"payload": "e30=", "payloadType": ["x"], "signatures": []}',
+    b'{"payload": "e30=", "payloadType": 5, "signatures": []}',
+    b'{"payload": "e30=", "payloadType": null, "signatures": []}',
+    b'{"payload": "e30=", "payloadType": {}, "signatures": []}',
+    b'{"payload": "e30=", "payloadType": "\\ud800", "signatures": []}',
+    b'{"payload": "e30=", "payloadType": "application/vnd.in-toto+json", "signatures": [{"keyid": 5, "sig": "eA=="}]}',
+    b'{"payload": "e30=", "payloadType": "application/vnd.in-toto+json", "signatures": [{"keyid": null, "sig": ""}]}',
+    b'{"payload": "", "payloadType": "application/vnd.in-toto+json", "signatures": [{"sig": "", "keyid": "\\udfff"}]}',
 ])  # fmt: skip
 def test_what_is_no_envelope_is_bad_input(data: bytes, key: PrivateKey) -> None:
     refused(data, key, ExitCode.BAD_INPUT, "not a DSSE envelope, or a damaged one|an envelope of")
+
+
+def test_half_a_character_in_a_statement_is_bad_input(key: PrivateKey) -> None:
+    """What it says is told, as JSON too, and nothing can write it."""
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
+
+    envelope = Envelope(b'{"predicate": {"x": "\\ud800"}}', signing.PAYLOAD, {})
+    envelope.sign(CryptoSigner(key.secret, signing._checker(key.public)))
+    refused(json.dumps(envelope.to_dict()).encode(), key, ExitCode.BAD_INPUT, "without an in-toto statement")
 
 
 def test_an_envelope_of_something_else(key: PrivateKey) -> None:

@@ -16,13 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from stack.errors import StackError
-from stack.host import source_build, source_job
+from stack import source
+from stack.errors import ExitCode, StackError
+from stack.host import cache_signing, inspecting_cache, source_build, source_job
 from stack.host.run import run
 from stack.host.source_job import SourceJob
 from stack.host.spack import Spack
 from stack.plan import Plan
-from tests.host import building
+from tests.host import building, tiny
 from tests.host.building import EPOCH
 
 # One job for the module: on another worker its root and tree would be made a second time.
@@ -72,10 +73,11 @@ def test_a_fresh_tree_is_filled_from_the_cache_alone_wherever_it_is(job: SourceJ
 
 
 def test_the_network_is_not_there_and_the_root_is_not_written(job: SourceJob) -> None:
-    source_build.make_root(job, print)
+    source_build.make(job, print)
     routes = _inside(job, "cat", "/proc/net/route", "/proc/net/dev")
     assert [line.partition(":")[0].strip() for line in routes.splitlines() if ":" in line] == ["lo"]
-    assert "Read-only" in _inside(job, "sh", "-c", "touch /usr/new 2>&1 || :")
+    for path in ("/usr/new", f"{source.SHARED}/new"):  # nor is the build cache that others use
+        assert "Read-only" in _inside(job, "sh", "-c", f"touch {path} 2>&1 || :")
 
 
 def test_a_source_that_is_not_there_or_not_the_right_one_is_named(job: SourceJob, tmp_path: Path) -> None:
@@ -96,8 +98,26 @@ def test_a_source_that_is_not_there_or_not_the_right_one_is_named(job: SourceJob
     assert list(source_build.install(bare, print)) == ["greeting@1.0"]
 
 
+def test_what_is_built_is_signed_and_what_was_changed_in_the_cache_is_not_used(job: SourceJob, tmp_path: Path) -> None:
+    key, cache = tiny.key(tmp_path), tmp_path / "caches" / job.root_key[:16]
+    signed = dataclasses.replace(job, cache=cache, signer=key, trusted=(key.public,))
+    source_build.discard(job, job.folder / "tree")
+    assert list(source_build.install(signed, print)) == ["greeting@1.0"]
+    source_build.push(signed, print)
+    found = inspecting_cache.inspect(cache, [key.public])
+    assert found.exit_code == ExitCode.OK, found.findings
+    assert {"v3/layout.json", "v3/manifests/index/index.manifest.json"} <= {p for p, _ in cache_signing.walk(cache)}
+    source_build.discard(job, job.folder / "tree")
+    assert list(source_build.install(signed, print)) == ["greeting@1.0"]  # from the cache
+    assert "fetching from build cache" in job.log.read_text().rpartition("no binary available")[2]
+    tar = max((cache / "blobs").rglob("[0-9a-f]" * 64), key=lambda p: p.stat().st_size)
+    tar.write_bytes(tar.read_bytes()[:-1] + b"?")
+    with pytest.raises(StackError, match=r"greeting-1\.0 is not what was signed"):
+        source_build.install(signed, print)
+
+
 def test_a_killed_build_leaves_no_process(job: SourceJob) -> None:
-    source_build.make_root(job, print)
+    source_build.make(job, print)
     mark = f"sleep-{os.getpid()}"
     argv = source_job.room(job).command(("sh", "-c", f"sleep 300; : {mark}"), "wait").argv
     code = "import sys; from stack.artifact import Command; from stack.host.run import run"
