@@ -104,7 +104,7 @@ def build(
     dry_run: DryOption = False,
     locked: LockedOption = False,
     again: Annotated[
-        bool, typer.Option("--fresh", help="Build again what stands there, and say whether the bytes are the same.")
+        bool, typer.Option("--fresh", help="Build the image again, and say whether the bytes are the same.")
     ] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Fetch nothing and run everything without a network; the lock as it is.")

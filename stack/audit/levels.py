@@ -208,14 +208,21 @@ def _rebuilt(s: Situation) -> Iterator[Check]:
     else:
         good = f"all {s.mirrored.there}"
         yield _check("software", 4, title, (f"{m} is not there" for m in s.mirrored.missing), good, "source mirror")
+    yield _independently(s)
+
+
+def _independently(s: Situation) -> Check:
+    """Another builder's signed word for the same bytes; a second build of one's own can only refute them."""
     title = "rebuilt independently, with equal digests"
-    if s.rebuild is None or s.rebuild.same is None:
-        yield _unknown(
-            "software", 4, title, "no second build of this lock stands; `sovstack build --offline` makes one"
-        )
-    else:
-        bad = [] if s.rebuild.same else ["the second build gave other bytes"]
-        yield _check("software", 4, title, bad, f"the same bytes again on {s.rebuild.date}", "rebuild.json")
+    if s.rebuild and s.rebuild.same is False:
+        bad = [f"a second build gave other bytes on {s.rebuild.date}"]
+        return _check("software", 4, title, bad, "", "rebuild.json")
+    if s.confirmed:
+        keys = ", ".join(key[:12] for key in s.confirmed)
+        return _check("software", 4, title, (), f"the same image was signed by {keys}", "confirmations/")
+    own = f"one's own second build gave the same bytes on {s.rebuild.date}; " if s.rebuild and s.rebuild.same else ""
+    how = f"{own}no statement of another builder whose key is trusted stands in confirmations/"
+    return _unknown("software", 4, title, how)
 
 
 # --- operational ---
@@ -232,7 +239,7 @@ def _operational(s: Situation) -> Iterator[Check]:
         yield _check("operational", 2, "the key is the site's own", bad, s.signed.key[:12], "key")
     title = "rebuilt with no network"
     if s.rebuild is None:
-        yield _unknown("operational", 3, title, "not done; `sovstack build --offline` does it")
+        yield _unknown("operational", 3, title, "not done; `sovstack build --offline --fresh` does it")
     else:
         yield _check("operational", 3, title, (), f"on {s.rebuild.date}", "rebuild.json")
     yield from _tested(s)

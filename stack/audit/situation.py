@@ -122,7 +122,8 @@ class Situation:
     """Everything that the levels are judged by. `today`: the day, ISO 8601.
 
     `invalid`: licences that are no SPDX expression; `excepted`: component -> why it may be what it is;
-    `makers`: whom an exit test is due for; `providers`: role -> its open components; `scheduled`: open schedulers.
+    `confirmed`: keys of other builders who signed an image of the same bytes; `makers`: whom an exit test is due for;
+    `providers`: role -> its open components; `scheduled`: open schedulers.
     """
 
     inventory: Inventory
@@ -137,6 +138,7 @@ class Situation:
     proofs: tuple[Proof, ...] = ()
     mirrored: Mirrored | None = None
     rebuild: Rebuild | None = None
+    confirmed: tuple[str, ...] = ()
     signed: Signed | None = None
     verified: str = ""
     providers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

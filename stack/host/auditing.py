@@ -80,6 +80,7 @@ class Auditor:
             proofs=tuple(self._proofs(cell)),
             mirrored=standing.mirrored(cell, lock),
             rebuild=standing.rebuild(cell, lock, made),
+            confirmed=standing.confirmed(cell, made),
             signed=standing.signed(made),
             providers=_providers(cell.catalogue, self.facts),
             scheduled=self.schedulers,
@@ -160,9 +161,11 @@ def family_of(target: str) -> str:
 
 def _lock(cell: Cell) -> Lock:
     """The cell's lock: of its image where one stands, else the current one; raises where there is none."""
-    found = locking.read(cell)
+    found, remedy = (
+        locking.read(cell),
+        f"`sovstack lock {cell.plan.profile.name} {cell.plan.environment.name}` makes one",
+    )
     if found is None:
-        remedy = f"`sovstack lock {cell.plan.profile.name} {cell.plan.environment.name}` makes one"
         raise bad_input(f"there is no lock of {cell.plan.cell}", remedy=remedy)
     if cell.catalogue.systems.get(found.os.system) != cell.plan.target.os:  # its packages would be called another's
         raise bad_input(f"the lock of {cell.plan.cell} is for {found.os.system}, which the cell is not", remedy=remedy)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 EXIT_TESTS = "exit-test"
 REBUILD, SURVEY = "rebuild.json", "survey.json"
+CONFIRMATIONS = "confirmations"  # signed statements of others who built the same lock
 NUMERICAL = "precision"  # tag of checks that measure what comes out of a computation
 _MAX = 64 << 20
 
@@ -116,6 +117,22 @@ def signed(made: Any) -> Signed | None:
     if named != made.file_sha256 or not listed:
         return None
     return Signed(opened.key.id, opened.key.id in {key.id for key in own})
+
+
+def confirmed(cell: Cell, made: Any) -> tuple[str, ...]:
+    """Keys of others whom this site trusts, and who signed an image that they built of the same bytes."""
+    from stack.host import keys, signing
+    from stack.inspection import at
+    from stack.statements import RELEASE
+
+    found, own = [], {key.id for key in _own()}
+    for path in sorted((cell.folder / CONFIRMATIONS).glob("*.dsse.json")) if made else ():
+        with contextlib.suppress(StackError):
+            opened = signing.verify(files.read_text(path, _MAX).encode(), keys.trusted(), str(path))
+            base = at(opened.statement, "predicate", "base", "digest", "sha256")
+            if at(opened.statement, "predicateType") == RELEASE and base == made.sha256 and opened.key.id not in own:
+                found.append(opened.key.id)
+    return tuple(sorted(set(found)))
 
 
 def _own() -> Iterator[PublicKey]:

@@ -204,8 +204,7 @@ class Workshop:
             image.make_squashfs(job, self.progress.line)
         with self.progress.stage("image"):
             self._image = image.make_sif(job, self.progress.line)
-        if self.options.offline:
-            rebuilding.note(self.cell, lock, earlier, self._image, self._built)
+        rebuilding.note(self.cell, lock, earlier, self._image, self._built, self.options, self.progress.note)
         return self._image
 
     def _with_software(self, job: Job, lock: Lock, tools: build.Tools) -> Job:

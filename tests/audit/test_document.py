@@ -28,7 +28,7 @@ def test_an_author_is_a_name_with_a_way_to_reach_it(text: str, name: str, contac
     "text", ["", "sovstack", "X <>", "X <nobody>", "X <a@b>", "<a@b.eu>", "X\x1b[1m <a@b.eu>", "X <ftp://b>"]
 )
 def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(StackError, match="^THERE: .*names no author"):
+    with pytest.raises(StackError, match=r"^THERE: .*names no author"):
         author(text, "THERE")
 
 

@@ -29,6 +29,7 @@ FULL = Situation(
     ),
     mirrored=Mirrored(9, ()),
     rebuild=Rebuild("2026-05-01", True),
+    confirmed=("o" * 64,),
     signed=Signed("k" * 64, True),
     providers=ROLES,
     scheduled=("flux", "slurm"),
@@ -78,7 +79,7 @@ CASES: tuple[tuple[str, int | None, dict[str, Any]], ...] = (
     ("software", 2, {"inventory": _unclassed("class")}),
     ("software", 3, {"mirrored": None}),
     ("software", 3, {"mirrored": Mirrored(8, ("blis@2.0",))}),
-    ("software", 3, {"rebuild": Rebuild("2026-05-01", None)}),
+    ("software", 3, {"confirmed": ()}),
     ("software", 3, {"rebuild": Rebuild("2026-05-01", False)}),
     ("operational", 0, {"signed": None}),
     ("operational", 1, {"signed": Signed("k" * 64, False)}),
@@ -113,7 +114,7 @@ def test_no_exception_makes_an_unknown_class_a_known_one() -> None:
 
 
 def test_what_nobody_looked_at_is_not_a_fail_and_not_a_pass() -> None:
-    found = assess(replace(FULL, exits=(), mirrored=None, rebuild=None, proofs=()))
+    found = assess(replace(FULL, exits=(), mirrored=None, rebuild=None, confirmed=(), proofs=()))
     states = {c.state for layer in found.layers for c in layer.next}
     assert states == {"not assessed"}
 

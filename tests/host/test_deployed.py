@@ -16,6 +16,7 @@ from stack.errors import StackError
 from stack.host import deployed, resolving
 from stack.host.image import Image
 from tests.audit.locks import of, released
+from tests.host import tiny
 
 MADE = Image(Path("x.sif"), "k", "a" * 64, "b" * 64, 1, "c" * 64, {})
 
@@ -115,3 +116,9 @@ def test_a_cache_that_was_emptied_is_named(tmp_path: Path, inventory: Inventory)
         path.unlink()
     with pytest.raises(StackError, match="no longer has 3 packages"):
         deployed.of(tmp_path, MADE, inventory, None)
+
+
+@pytest.mark.image
+def test_the_digests_of_the_file_system_are_taken_from_the_image_and_not_from_its_record(tmp_path: Path) -> None:
+    made = tiny.make(tmp_path / "image", released("numerics/generic-x86/*v3"))
+    assert deployed.root(replace(made, squashfs="0" * 64)).sha256 == made.squashfs
