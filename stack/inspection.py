@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from stack.errors import ExitCode
 from stack.quantity import size as size_text
-from stack.statements import VERDICT
+from stack.statements import TEST_RESULT, VERDICT
 from stack.verdict import Verdict
 from stack.visible import visible
 
@@ -166,6 +166,15 @@ def verdict_digest(statement: Json) -> str | None:
     """SHA-256 of the verdict that a statement is about."""
     rows = _rows(statement, "predicate", "configuration")
     return next((at(row, "digest", "sha256") for row in rows if row.get("name") == VERDICT), None)
+
+
+def results(statement: Json, found: Verdict) -> tuple[str, str]:
+    """What the statement of a verdict says of image and result, in words, and what the verdict says."""
+    image = at(statement, "subject", 0, "digest", "sha256")
+    said = (at(statement, "predicateType"), image, at(statement, "predicate", "result"))
+    known = (TEST_RESULT, found.image, "PASSED" if found.passed else "FAILED")
+    words = [" ".join(str(word)[:200] for word in row) for row in (said, known)]
+    return words[0], words[1]
 
 
 def verdict(data: bytes) -> Verdict | None:

@@ -54,6 +54,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             *(
                 "build",
+                "audit.supply",
                 "buildcache",
                 "exit_text",
                 "inspection",

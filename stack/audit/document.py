@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from stack.artifact import digest
-from stack.audit.inventory import Deployable, Inventory, Ref
+from stack.audit.inventory import Deployable, Inventory
+from stack.audit.supply import Ref
 from stack.errors import Position, bad_input
 
 Phase = Literal["design", "build"]
@@ -62,6 +64,22 @@ class About:
     def time(self) -> str:
         """ISO 8601, UTC."""
         return datetime.fromtimestamp(self.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def text(document: Mapping[str, Any]) -> str:
+    """JSON of an SBOM: keys sorted, each member of a list at the top on a line of its own. Equal values, equal bytes.
+
+    A document of ten thousand components is so written, and compared by people, in a fraction of the time.
+    """
+    return "{\n" + ",\n".join(f"{_line(key)}: {_member(document[key])}" for key in sorted(document)) + "\n}\n"
+
+
+def _member(value: Any) -> str:
+    return "[\n" + ",\n".join(map(_line, value)) + "\n]" if isinstance(value, list) and value else _line(value)
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def identity(inventory: Inventory, about: About) -> str:

@@ -5,20 +5,18 @@ A package that Spack was shown as an external is an item of its own, and depends
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from stack.audit.purl import deb_purl, purl_of, spack_purl, wheel_purl
+from stack.audit.purl import purl_of, spack_purl, wheel_purl
+from stack.audit.supply import Ref, Supplied, alternatives
 from stack.catalogue import Container, Os
 from stack.facts import Facts, Kind, PackageFacts
 from stack.graph import Graph, Node
-from stack.lock import Component, Lock, OsLock, OsPackage, package_of
+from stack.lock import Component, Lock, OsLock, package_of
 
-Ref = str
-"""Names an item in one graph: a package URL."""
 Scope = Literal["run", "build"]
 
 
@@ -116,7 +114,7 @@ def joined(licences: Iterable[str | None]) -> str | None:
 def make(lock: Lock, facts: Facts, system: Os, base: Container | None) -> Inventory:
     """The graph of a lock; `system` is the distribution it is for, `base` the image that it goes into."""
     packages = (*lock.os.packages, *(lock.tools.packages if lock.tools else ()))
-    supplied = _Supplied(packages, system)
+    supplied = Supplied(packages, system)
     made = [*_os_items(lock, facts, supplied), *_wheels(lock, facts, supplied)]
     if lock.spack:
         made += _spack_items(lock, lock.spack, facts, system, supplied)
@@ -128,43 +126,15 @@ def make(lock: Lock, facts: Facts, system: Os, base: Container | None) -> Invent
     return Inventory(lock, items, (*roots, *(item.ref for item in items if item.kind == "base")))
 
 
-class _Supplied:
-    """References of OS packages by name, and by what they provide."""
-
-    def __init__(self, packages: Iterable[OsPackage], system: Os) -> None:
-        self.system = system
-        self.refs: dict[str, Ref] = {}
-        self.provided: dict[str, Ref] = {}
-        for package in packages:
-            self.refs.setdefault(package.name, deb_purl(package, system))
-            for name in _names(package.control.get("Provides", "")):
-                self.provided.setdefault(name[0], self.refs[package.name])
-
-    def of(self, name: str) -> Ref | None:
-        """Who supplies a name."""
-        return self.refs.get(name) or self.provided.get(name)
-
-
-_ALTERNATIVE = re.compile(r"\s*([a-z0-9][a-z0-9+.-]*)")
-
-
-def _names(relation: str) -> Iterator[tuple[str, ...]]:
-    """A field such as `Depends`: the alternatives of each part, without versions and architectures."""
-    for part in relation.split(","):
-        names = tuple(m[1] for alternative in part.split("|") if (m := _ALTERNATIVE.match(alternative)))
-        if names:
-            yield names
-
-
-def _os_items(lock: Lock, facts: Facts, supplied: _Supplied) -> Iterator[Item]:
+def _os_items(lock: Lock, facts: Facts, supplied: Supplied) -> Iterator[Item]:
     parts: tuple[tuple[OsLock | None, Scope], ...] = ((lock.os, "run"), (lock.tools, "build"))
     for part, scope in parts:
         for package in part.packages if part else ():
-            purl = deb_purl(package, supplied.system)
+            purl = supplied.purl(package)
             source = package.source.partition(" ")[0]
             known = facts.of("debian", source)
             needed = [package.control.get(name, "") for name in ("Pre-Depends", "Depends")]
-            refs = (_first(names, supplied) for text in needed for names in _names(text))
+            refs = (_first(names, supplied) for text in needed for names in alternatives(text))
             yield Item(
                 ref=purl,
                 kind="debian",
@@ -182,12 +152,12 @@ def _os_items(lock: Lock, facts: Facts, supplied: _Supplied) -> Iterator[Item]:
             )
 
 
-def _first(names: Iterable[str], supplied: _Supplied) -> Ref | None:
+def _first(names: Iterable[str], supplied: Supplied) -> Ref | None:
     """The first of the alternatives that is there: what apt took may be any, and each satisfies."""
     return next((ref for name in names if (ref := supplied.of(name))), None)
 
 
-def _wheels(lock: Lock, facts: Facts, supplied: _Supplied) -> Iterator[Item]:
+def _wheels(lock: Lock, facts: Facts, supplied: Supplied) -> Iterator[Item]:
     """What a wheel needs stands in its own metadata, which a lock does not hold: so its dependencies are not closed."""
     for wheel in lock.wheels.files if lock.wheels else ():
         purl = wheel_purl(wheel)
@@ -210,12 +180,12 @@ def _wheels(lock: Lock, facts: Facts, supplied: _Supplied) -> Iterator[Item]:
         )
 
 
-def _spack_items(lock: Lock, graph: Graph, facts: Facts, system: Os, supplied: _Supplied) -> Iterator[Item]:
+def _spack_items(lock: Lock, graph: Graph, facts: Facts, system: Os, supplied: Supplied) -> Iterator[Item]:
     nodes, running = graph.by_hash(), _running(graph)
     purls = {h: spack_purl(node) for h, node in nodes.items()}
     natives = dict(_natives(lock, system))
     # A build tool of the distribution that something would call at run time: the image does not have it.
-    absent = {deb_purl(p, system) for p in (lock.tools.packages if lock.tools else ())}
+    absent = {supplied.purl(p) for p in (lock.tools.packages if lock.tools else ())}
     for node in graph.nodes:
         known = facts.of("spack", node.name)
         native = supplied.of(natives.get(node.name, "")) if node.external else None
@@ -279,7 +249,7 @@ def _variants(node: Node) -> str:
     return " ".join(words)
 
 
-def _base(lock: Lock, system: Os, base: Container, supplied: _Supplied, made: Mapping[Ref, Item]) -> Item:
+def _base(lock: Lock, system: Os, base: Container, supplied: Supplied, made: Mapping[Ref, Item]) -> Item:
     """The image that the rest stands on is the packages that it is made of, and nothing else."""
     essential = (p for p in lock.os.packages if "Essential" in p.control or p.name in base.packages)
     refs = tuple(sorted(supplied.refs[p.name] for p in essential))
@@ -292,7 +262,7 @@ def _licence(known: PackageFacts | None) -> str | None:
     return known.licence if known and known.licence != "unknown" else None
 
 
-def _root(component: Component, lock: Lock, supplied: _Supplied) -> Ref | None:
+def _root(component: Component, lock: Lock, supplied: Supplied) -> Ref | None:
     """The item that a component is."""
     if component.provider == "os":
         return supplied.of(component.package.partition(" ")[0])

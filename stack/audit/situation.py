@@ -13,7 +13,8 @@ from pydantic import Field, StrictBool, StringConstraints, ValidationError
 
 from stack.audit.completeness import Gap
 from stack.audit.document import Phase
-from stack.audit.inventory import Inventory, Ref
+from stack.audit.inventory import Inventory
+from stack.audit.supply import Ref
 from stack.words import Digest, Model
 
 

@@ -12,6 +12,7 @@ from stack import __version__, expressions
 from stack.artifact import canonical_json
 from stack.audit import answer, completeness, levels, page, policy
 from stack.audit.answer import Audit
+from stack.audit.document import text
 from stack.audit.inventory import Inventory
 from stack.audit.situation import Locked, Proof, Situation
 from stack.catalogue import Catalogue
@@ -88,7 +89,7 @@ class Auditor:
         held = policy.publishable(found, self.library.policy, self.facts, cell.catalogue.recipes)
         notes = tuple(f"the lock is not current: {why}" for why in locking.stale(cell))
         audit = Audit(situation, levels.assess(situation), said, __version__, notes, held)
-        return audit, {name: canonical_json(document) for name, document in documents.items()}
+        return audit, {name: text(document) for name, document in documents.items()}
 
     def _proofs(self, cell: Cell) -> Iterator[Proof]:
         """Verdicts of the same environment that passed, on the machine that they name, of the lock beside them."""
@@ -210,8 +211,8 @@ def write(cell: Cell, audit: Audit, texts: Mapping[str, str]) -> tuple[Path, ...
     """Keep the SBOMs, the answer and its page in the cell's folder; their paths."""
     folder, data = cell.folder / FOLDER, answer.content(audit)
     beside = {**texts, ANSWER: canonical_json(data)}
-    for name, text in {**beside, PAGE: page.as_html(data, tuple(beside))}.items():
-        files.write_text(folder / name, text)
+    for name, written in {**beside, PAGE: page.as_html(data, tuple(beside))}.items():
+        files.write_text(folder / name, written)
     return tuple(folder / name for name in (*beside, PAGE))
 
 

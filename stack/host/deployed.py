@@ -10,7 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stack.artifact import canonical_json
-from stack.audit.inventory import Deployable, Inventory, Item, Ref
+from stack.audit.inventory import Deployable, Inventory, Item
+from stack.audit.supply import Ref
 from stack.errors import host_lacks
 from stack.host import files, packages, pip, resolving, sif_file
 from stack.host.image import Image

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stack import __version__
-from stack.artifact import canonical_json
 from stack.audit import cyclonedx, inventory, spdx
-from stack.audit.document import About, Author, author
+from stack.audit.document import About, Author, author, text
 from stack.audit.inventory import Inventory
 from stack.host.cells import Cell
 from stack.host.library import Library
@@ -28,7 +27,7 @@ def documents(cell: Cell, lock: Lock, made: Image, built: Built | None) -> Mappi
     """The SBOMs of an image by their names in it."""
     found = inventory_of(Library(cell.roots), cell, lock)
     rendered = documents_of(found, about_image(cell, found, made, built))
-    return {name: canonical_json(document).encode() for name, document in rendered.items()}
+    return {name: text(document).encode() for name, document in rendered.items()}
 
 
 def inventory_of(library: Library, cell: Cell, lock: Lock) -> Inventory:

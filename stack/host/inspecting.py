@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from stack.host.keys import PublicKey
 from stack.host.run import run
 from stack.inspection import Finding, Inspection, Json, Row, at
 from stack.sif import Object
-from stack.statements import LOCK, RELEASE, VERDICT
+from stack.statements import LOCK, PROVENANCE, RELEASE, VERDICT
 
 _LIMIT = 256 << 20  # of a document in an image
 _SIGN = "where it was built, `sovstack key new`, then `sovstack sign PROFILE ENVIRONMENT`"
@@ -37,16 +38,20 @@ def inspect(path: Path, trusted: Sequence[PublicKey], statement: Path | None = N
 
 
 def extract(path: Path, folder: Path) -> tuple[Path, ...]:
-    """Write every object into a folder under its own name; what has a name that no file should have gets a number."""
-    written = []
-    for item in sif_file.objects(path):
-        name = item.file_name if item.name else f"{item.type.replace(' ', '-')}-{item.id}"
-        target = folder / (name if folder / name not in written else f"object-{item.id}")
+    """Write every object into a folder under its own name, or with its number where another has that name, or it is no
+    name for a file. Nothing that is there is overwritten."""
+    items = sif_file.objects(path)
+    names = [o.file_name if o.name else f"{o.type.replace(' ', '-')}-{o.id}" for o in items]
+    once = [n if names.count(n) == 1 else f"{o.id}-{n}" for o, n in zip(items, names, strict=True)]
+    targets = tuple(folder / name for name in once)
+    there = [target for target in targets if os.path.lexists(target)]
+    if there or len(set(targets)) < len(targets):
+        raise bad_input("there is such a file already", Position(str((there or targets)[0])), "name an empty folder")
+    for item, target in zip(items, targets, strict=True):
         with files.beside(target) as partial, partial.open("wb") as handle:
             for block in sif_file.blocks(path, item.offset, item.size):
                 handle.write(block)
-        written.append(target)
-    return tuple(written)
+    return targets
 
 
 @dataclass
@@ -195,8 +200,14 @@ def _agreement(look: _Look) -> Iterator[Finding]:
     facts: Mapping[str, Any] = inspection.provenance(said) if said else {}
     checked = look.named(VERDICT)
     verdict = inspection.verdict(look.content(checked)) if checked else None
+    listed = any(item.kind == sif.SBOM for item in look.objects)
+    there = {"SBOM": listed, "provenance": bool(said), "verdict of the checks": checked is not None}
+    if absent := [what for what, found in there.items() if not found]:
+        look.about["not in it"] = {"evidence": ", ".join(absent)}
     if said or verdict:
         built = sif_file.base_sha256(look.path)
+    if said and at(said, "predicateType") != PROVENANCE:
+        yield Finding("provenance", "changed", "the statement is of another kind")
     if said:
         look.about["provenance"] = {k: v for k, v in facts.items() if k not in ("lock", "base", "squashfs")}
         yield _same("lock of the provenance", facts["lock"], look.digest(LOCK))
@@ -210,6 +221,7 @@ def _agreement(look: _Look) -> Iterator[Finding]:
         yield _same("lock of the verdict", verdict.lock, look.digest(LOCK))
         if stated := look.statement("verdict"):
             yield _same("statement of the verdict", inspection.verdict_digest(stated), look.digest(VERDICT))
+            yield _same("result in that statement", *inspection.results(stated, verdict))
         passed = "the checks of the image passed" if verdict.passed else "a check of the image failed, or none ran"
         yield Finding("verdict", "ok" if verdict.passed else "fails", passed)
 

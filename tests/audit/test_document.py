@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from stack.audit.document import author, identity
+from stack.audit.document import author, identity, text
 from stack.errors import StackError
 from tests.audit.locks import build, design, released_inventory
 
@@ -44,3 +45,11 @@ def test_an_identity_is_a_uuid_and_changes_with_what_is_said() -> None:
     }
     assert len(said) == 5
     assert all([len(part) for part in each.split("-")] == [8, 4, 4, 4, 12] and each[14] == "8" for each in said)
+
+
+def test_a_document_is_json_with_a_line_for_each_member_of_its_lists() -> None:
+    value = {"b": [{"z": 1, "a": "ä"}, {}], "a": {"x": [1, 2]}, "c": []}
+    written = text(value)
+    assert json.loads(written) == value
+    assert written.splitlines()[:4] == ["{", '"a": {"x": [1, 2]},', '"b": [', '{"a": "ä", "z": 1},']
+    assert text(dict(reversed(value.items()))) == written

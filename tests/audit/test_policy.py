@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from stack.artifact import canonical_json
-from stack.audit.inventory import Inventory, Item, Ref
+from stack.audit.inventory import Inventory, Item
 from stack.audit.policy import Finding, State, assess, openings, publishable, stale_in_all
 from stack.audit.policy_text import as_data, text
 from stack.audit.questions import Survey, published, question, survey
+from stack.audit.supply import Ref
 from stack.catalogue import Catalogue
 from stack.expressions import problems
 from stack.facts import KINDS, Facts, PackageFacts

@@ -248,4 +248,45 @@ def test_no_name_in_an_image_leads_out_of_the_folder(tmp_path: Path) -> None:
     assert all(p.parent == tmp_path / "folder" for p in written)
     assert len({*written}) == len(written) == 7
     assert not (tmp_path / "out.txt").exists()
-    assert (tmp_path / "folder/same").read_bytes() == b"same"
+    assert (tmp_path / "folder/5-same").read_bytes() == b"same"
+
+
+def test_evidence_that_is_not_in_it_is_named(seal: Seal, made: Image, lock: Lock, key: PrivateKey) -> None:
+    assert "not in it" not in inspecting.inspect(seal(), [key.public]).about
+    said = tiny.evidence(made, lock).statements
+    found = inspecting.inspect(seal(statements={"verdict": said["verdict"]}), [key.public])
+    assert found.about["not in it"] == {"evidence": "provenance"}
+
+
+def test_nothing_that_is_there_is_overwritten(seal: Seal, tmp_path: Path) -> None:
+    (tmp_path / "stack.lock.json").write_text("mine")
+    with pytest.raises(StackError, match="there is such a file already") as caught:
+        inspecting.extract(seal(), tmp_path)
+    assert caught.value.exit_code == ExitCode.BAD_INPUT
+    assert (tmp_path / "stack.lock.json").read_text() == "mine"
+    assert not (tmp_path / "definition").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "told"),
+    [
+        ("provenance", {"predicateType": "urn:other"}, "provenance"),
+        ("verdict", {"predicateType": "urn:other"}, "result in that statement"),
+        ("verdict", {"subject": [{"name": "x", "digest": {"sha256": "0" * 64}}]}, "result in that statement"),
+    ],
+)
+def test_a_statement_of_another_kind_or_image_is_told(
+    seal: Seal, made: Image, lock: Lock, key: PrivateKey, name: str, changes: dict[str, Any], told: str
+) -> None:
+    said = tiny.evidence(made, lock).statements
+    found = inspecting.inspect(seal(statements={**said, name: {**said[name], **changes}}), [key.public])
+    assert bad(found)[told] == "changed"
+
+
+def test_a_statement_with_another_result_than_its_verdict_is_told(
+    seal: Seal, made: Image, lock: Lock, key: PrivateKey
+) -> None:
+    said = tiny.evidence(made, lock).statements
+    changed = {**said["verdict"], "predicate": {**said["verdict"]["predicate"], "result": "FAILED"}}
+    found = inspecting.inspect(seal(statements={**said, "verdict": changed}), [key.public])
+    assert bad(found) == {"result in that statement": "changed"}
