@@ -14,6 +14,9 @@ from stack._fields import Leaf, Path, fields, in_words, key_leaves_at, leaves_at
 from stack.check import KINDS
 from stack.document import read
 from stack.errors import Faults
+from stack.facts import Evidence
+from stack.policy import Match
+from stack.profile import Contact
 from stack.words import LINE, AbsolutePath, Digest, Model, Name, Package, Spec, Url, Version
 
 PAYLOADS = (
@@ -54,22 +57,38 @@ ACCEPTED = {
     "a package of Spack's": {"a/../../b"},
     "versions and variants": {"~root"},
     "an option": {"--help"},
+    "a licence's short name": {"a/../../b"},
+    # Of a person or an organisation: shown, and written into JSON, as any line of text is.
+    "a name (at most 200": {p for p in PAYLOADS if p.isprintable() and not {"<", ">"} & set(p)},
 }
+# Fields of which a document has one alone, or these together: the examples take one after the other. A policy without
+# a rule on binaries is refused; what else a rule names, the policy of a profile names too.
+EXCLUSIVE: dict[type[Model], tuple[tuple[str, ...], ...]] = {
+    Contact: (("email",), ("url",)),
+    Evidence: (("url",), ("archive", "sha256", "path")),
+    Match: (("binary",),),
+}
+OTHERS = {Match: set(Match.model_fields)}
 CANDIDATES = (
     "x", "xx", "1.0", "3.13", "https://x.example/", "/x", "/x/y", "/etc/x", "a" * 64, "10de", "--nv", "?essential", "X",
-    "text", "a" * 40, "+x",
+    "text", "a" * 40, "+x", "2026-01-01", "DE", "a@b.example",
 )  # fmt: skip
 
 
-def example(leaf: Leaf) -> Any:
-    """A right value with every field given, and one entry in every list and mapping."""
+def example(leaf: Leaf, turn: int = 0) -> Any:
+    """A right value with every field given, and one entry in every list and mapping. `turn`: which of those fields of
+    which a document has one alone."""
     if leaf.is_model:
-        return {name: next(map(example, leaves_at(leaf.kind, (name,)))) for name in fields(leaf.kind)}
+        groups = EXCLUSIVE.get(leaf.kind, ((),))
+        given = OTHERS.get(leaf.kind, set()) | {name for group in groups for name in group}
+        left_out = given - set(groups[turn % len(groups)])
+        names = [name for name in fields(leaf.kind) if name not in left_out]
+        return {name: next(example(found, turn) for found in leaves_at(leaf.kind, (name,))) for name in names}
     if get_origin(leaf.kind) is dict:
         key, entry = map(_leaf, get_args(leaf.kind))
-        return {_text(key): example(entry)}
+        return {_text(key): example(entry, turn)}
     if get_origin(leaf.kind) is tuple:
-        return [example(_leaf(get_args(leaf.kind)[0]))]
+        return [example(_leaf(get_args(leaf.kind)[0]), turn)]
     if leaf.kind is str:
         return _text(leaf)
     return next(v for v in (*get_args(leaf.kind), True, 1, 64) if leaf.accepts(v))
@@ -106,39 +125,42 @@ def injected(data: Any, path: Path, key: bool, payload: str) -> Any:
     return made
 
 
-EXAMPLES = {kind: example(Leaf(model)) for kind, (model, _check) in KINDS.items()}
-FIELDS = [
-    (kind, path, key)
-    for kind, data in EXAMPLES.items()
-    for path, key in places(data)
-    if not key or key_leaves_at(KINDS[kind][0], path)
-]
+TURNS = range(max(map(len, EXCLUSIVE.values())))
+EXAMPLES = {(kind, turn): example(Leaf(model), turn) for kind, (model, _check) in KINDS.items() for turn in TURNS}
+FIELDS = list(
+    {
+        (kind, path, key): (kind, turn, path, key)
+        for (kind, turn), data in EXAMPLES.items()
+        for path, key in places(data)
+        if not key or key_leaves_at(KINDS[kind][0], path)
+    }.values()
+)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_examples_are_right_and_whole(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "turn"), EXAMPLES)
+def test_the_examples_are_right_and_whole(kind: str, turn: int) -> None:
     faults = Faults()
-    assert read(json.dumps(EXAMPLES[kind]), "f", KINDS[kind][0], faults), faults.found
+    assert read(json.dumps(EXAMPLES[kind, turn]), "f", KINDS[kind][0], faults), faults.found
 
 
 def test_every_kind_has_fields_to_attack() -> None:
-    assert {kind for kind, _, _ in FIELDS} == set(KINDS)
+    assert {kind for kind, *_ in FIELDS} == set(KINDS)
     assert len(FIELDS) > 100
 
 
 @pytest.mark.parametrize(
-    ("kind", "path", "key"), FIELDS, ids=lambda p: ".".join(map(str, p)) if isinstance(p, tuple) else str(p)
+    ("kind", "turn", "path", "key"), FIELDS, ids=lambda p: ".".join(map(str, p)) if isinstance(p, tuple) else str(p)
 )
-def test_no_field_takes_an_injection(kind: str, path: Path, key: bool) -> None:
-    model = KINDS[kind][0]
+def test_no_field_takes_an_injection(kind: str, turn: int, path: Path, key: bool) -> None:
+    model, right_one = KINDS[kind][0], EXAMPLES[kind, turn]
     leaves = key_leaves_at(model, path) if key else leaves_at(model, path)
     free = any(constraint == LINE for leaf in leaves for constraint in leaf.constraints)
     harmless = {p for said, payloads in ACCEPTED.items() if in_words(leaves).startswith(said) for p in payloads}
     for payload in PAYLOADS:
         right = payload.isprintable() if free else payload in harmless
-        assert accepted(model, injected(EXAMPLES[kind], path, key, payload)) == right, payload
+        assert accepted(model, injected(right_one, path, key, payload)) == right, payload
     faults = Faults()
-    assert read(json.dumps(injected(EXAMPLES[kind], path, key, "a\n%post")), "f", model, faults) is None
+    assert read(json.dumps(injected(right_one, path, key, "a\n%post")), "f", model, faults) is None
     assert faults.found
     assert all(str(fault).isprintable() for fault in faults.found)
 

@@ -253,9 +253,9 @@ def test_no_name_in_an_image_leads_out_of_the_folder(tmp_path: Path) -> None:
 
 def test_evidence_that_is_not_in_it_is_named(seal: Seal, made: Image, lock: Lock, key: PrivateKey) -> None:
     assert "not in it" not in inspecting.inspect(seal(), [key.public]).about
-    said = tiny.evidence(made, lock).statements
-    found = inspecting.inspect(seal(statements={"verdict": said["verdict"]}), [key.public])
-    assert found.about["not in it"] == {"evidence": "provenance"}
+    bare = sealing.seal(made, Evidence({"sbom.cdx.json": tiny.SBOM}, {}), key, tiny.tools(), tiny.EPOCH, print)
+    found = inspecting.inspect(bare.path, [key.public])
+    assert found.about["not in it"] == {"evidence": "provenance, verdict of the checks"}
 
 
 def test_nothing_that_is_there_is_overwritten(seal: Seal, tmp_path: Path) -> None:
