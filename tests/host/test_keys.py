@@ -141,9 +141,15 @@ def test_the_older_form_is_read_too(kind: str, tmp_path: Path) -> None:
         b"-----BEGIN ENCRYPTED COSIGN PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED COSIGN PRIVATE KEY-----\n",
         b"-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n",
     ],
+    ids=["pkcs8", "traditional", "cosign", "sigstore"],
 )
 def test_a_passphrase_is_refused_with_what_takes_it_off(data: bytes, tmp_path: Path) -> None:
     refused(put(tmp_path, data), "a key with a passphrase", "-nocrypt -in '", "sovstack key new")
+
+
+def told(value: bytes | str) -> str:
+    """A name for a case. Keys are new in every process, and so would be the names that pytest makes of them."""
+    return value if isinstance(value, str) else ""
 
 
 OPENSSH = pem(KINDS["Ed25519"](), form.PrivateFormat.OpenSSH)
@@ -166,6 +172,7 @@ OPENSSH = pem(KINDS["Ed25519"](), form.PrivateFormat.OpenSSH)
         (b"\xff\xfe", "not UTF-8"),
         pytest.param(b"x" * (keys.LIMIT + 1), "larger than 64 KiB", id="large"),
     ],
+    ids=told,
 )  # fmt: skip
 def test_what_is_no_private_key_is_refused(data: bytes, said: str, tmp_path: Path) -> None:
     refused(put(tmp_path, data), said)
@@ -180,6 +187,7 @@ def test_what_is_no_private_key_is_refused(data: bytes, said: str, tmp_path: Pat
         (public_pem(rsa.generate_private_key(65537, 2048)), "3072 is the least"),
         (b"hello", "not a PEM file"),
     ],
+    ids=told,
 )  # fmt: skip
 def test_what_is_no_public_key_is_refused(data: bytes, said: str, tmp_path: Path) -> None:
     refused(put(tmp_path, data), said, public=True)
