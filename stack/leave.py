@@ -41,6 +41,7 @@ def exit_test(
     lenient: Annotated[
         bool, typer.Option("--lenient", help="Leave out a suite whose index the mirror has damaged; the lock says so.")
     ] = False,
+    minutes: Annotated[int, typer.Option("--minutes", min=1, help="How long one solve may take.")] = 10,
     root: RootOption = None,
     build_dir: BuildOption = BUILD,
     as_json: JsonOption = False,
@@ -55,7 +56,7 @@ def exit_test(
     from stack.host.resolving import Markets
 
     library = library_of(root)
-    office = leaving.Office(library, absolute(build_dir), markets=Markets(lenient=lenient))
+    office = leaving.Office(library, absolute(build_dir), markets=Markets(lenient=lenient, minutes=minutes))
     if every:
         if partition or dry_run:
             option = "--partition" if partition else "--dry-run"

@@ -105,7 +105,7 @@ def question(cell: Cell, lock: Lock) -> Solve:
 
 def solve(cell: Cell, lock: Lock, sink: Sink, markets: Markets | None = None) -> tuple[Lock, Solved]:
     """The lock with Spack's graph; an earlier answer to the same question is taken without starting Spack."""
-    engine = (markets or Markets()).spack
+    markets = markets or Markets()
     asked = question(cell, lock)
     earlier = {
         p.with_name(locking.SPACK_LOCK): found.spack for p in locking.places(cell) if (found := locking.readable(p))
@@ -113,8 +113,9 @@ def solve(cell: Cell, lock: Lock, sink: Sink, markets: Markets | None = None) ->
     answer = solving.reusable(asked, earlier)
     if answer is None:
         answer = solving.solve(
-            engine(cell, sink), asked, cell.plan, cell.folder / "solve", solve_log(cell), sink, cell.texts
-        )
+            markets.spack(cell, sink), asked, cell.plan, cell.folder / "solve", solve_log(cell), sink, cell.texts,
+            minutes=markets.minutes,
+        )  # fmt: skip
     return locks.solved(lock, cell.plan, answer.graph), answer
 
 
@@ -169,12 +170,13 @@ _SUITE = re.compile(r"/dists/([a-z-]+)/")
 class Markets:
     """apt and Spack for several cells at once: each index is brought up to date once, and one thread at a time asks it.
 
-    `lenient`: a suite whose index the mirror has damaged is left out, which the lock then shows.
+    `lenient`: a suite whose index the mirror has damaged is left out, which the lock then shows. `minutes`: how long
+    one solve may take.
     """
 
-    def __init__(self, *, lenient: bool = False) -> None:
+    def __init__(self, *, lenient: bool = False, minutes: float | None = None) -> None:
         self.guard = threading.Lock()
-        self.lenient = lenient
+        self.lenient, self.minutes = lenient, minutes
         self._fresh: dict[str, Market] = {}
         self._stale: dict[str, StackError] = {}
         self._fetching = threading.Lock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack import graph
@@ -19,6 +19,7 @@ from stack.plan import Plan
 from stack.render.spack import Solve
 from stack.solver import explain
 
+TIMED_OUT, KILLED = 124, 128  # how `timeout` answers that it ended a program, or that a signal did
 MAX_BYTES = 64 << 20  # of a `spack.lock`; the largest seen has 0.4 MB
 
 
@@ -47,15 +48,19 @@ def commands(installed: Spack, folder: Path) -> tuple[Command, ...]:
 
 
 def solve(
-    installed: Spack, question: Solve, plan: Plan, folder: Path, log: Path, sink: Sink, texts: Texts | None = None
-) -> Solved:
-    """Ask the solver. `folder` is made for it and taken away again; everything it printed stays in `log`."""
+    installed: Spack, question: Solve, plan: Plan, folder: Path, log: Path, sink: Sink, texts: Texts | None = None, *,
+    minutes: float | None = None,
+) -> Solved:  # fmt: skip
+    """Ask the solver. `folder` is made for it and taken away again; everything it printed stays in `log`.
+
+    After so many `minutes` it is stopped: that something has no solution can take it very long to say.
+    """
     index = spack.ready(installed, sink)
     shutil.rmtree(folder, ignore_errors=True)
     try:
         with files.disk_errors(folder):
             _copy(index, folder / "misc")
-        return _solve(installed, question, plan, folder, log, sink, texts)
+        return _solve(installed, question, plan, folder, log, sink, texts, minutes)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -70,8 +75,9 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _solve(
-    installed: Spack, question: Solve, plan: Plan, folder: Path, log: Path, sink: Sink, texts: Texts | None
-) -> Solved:
+    installed: Spack, question: Solve, plan: Plan, folder: Path, log: Path, sink: Sink, texts: Texts | None,
+    minutes: float | None,
+) -> Solved:  # fmt: skip
     spack.scope(installed, folder)
     files.write_text(folder / "env/spack.yaml", question.environment)
     files.write_text(folder / "release/os-release", question.release)
@@ -79,9 +85,13 @@ def _solve(
     log.unlink(missing_ok=True)
     sink(f"solving {plan.cell}")
     for command in commands(installed, folder):
-        result = run(command, check=False, log=log)
-        if result.returncode < 0:
-            what = f"the solver of {plan.cell} was ended by signal {-result.returncode}"
+        result = run(_limited(command, minutes), check=False, log=log)
+        if minutes and result.returncode == TIMED_OUT:
+            what = f"the solver of {plan.cell} found no answer in {minutes} minutes, so that none is known"
+            raise host_lacks(what, "give it more with --minutes")
+        if result.returncode < 0 or (minutes and result.returncode > KILLED):
+            signal = -result.returncode if result.returncode < 0 else result.returncode - KILLED
+            what = f"the solver of {plan.cell} was ended by signal {signal}"
             raise host_lacks(what, "if nobody ended it, the memory was not enough: fewer at once, with --jobs")
         if FULL in result.tail:
             raise failed(command, result, log)
@@ -89,6 +99,12 @@ def _solve(
             raise explain(result.stdout, plan, str(log), texts)
     text = files.read_text(folder / "env/spack.lock", MAX_BYTES)
     return Solved(text, kept(text, installed, question, plan))
+
+
+def _limited(command: Command, minutes: float | None) -> Command:
+    """The command, ended after so long; in the group of processes that Ctrl-C reaches."""
+    prefix = ("timeout", "--foreground", "--kill-after=15", f"{minutes}m") if minutes else ()
+    return replace(command, argv=(*prefix, *command.argv))
 
 
 def kept(text: str, installed: Spack, question: Solve, plan: Plan) -> Graph:

@@ -74,6 +74,7 @@ def test_all_that_can_be_checked_is_checked(seal: Seal, made: Image, lock: Lock,
             "embedded signature", "statement of the file", "provenance.dsse.json", "verdict.dsse.json",
             "lock of the provenance", "file system of the provenance", "image of the provenance",
             "image of the verdict", "lock of the verdict", "statement of the verdict", "verdict",
+            "result in that statement",
         ),
         "ok",
     )  # fmt: skip
@@ -192,7 +193,7 @@ def test_an_sbom_of_another_lock_is_told(seal: Seal, key: PrivateKey) -> None:
 def test_a_verdict_on_another_image_is_told(seal: Seal, made: Image, key: PrivateKey) -> None:
     other = tiny.verdict(replace(made, sha256="0" * 64, lock="1" * 64)).model_dump_json(by_alias=True).encode()
     found = inspecting.inspect(seal(verdict_json=other), [key.public])
-    names = ("image of the verdict", "lock of the verdict", "statement of the verdict")
+    names = ("image of the verdict", "lock of the verdict", "statement of the verdict", "result in that statement")
     assert bad(found) == dict.fromkeys(names, "changed")
 
 

@@ -137,12 +137,13 @@ def fake(cell: Cell, folder: Path, script: str) -> Spack:
     return made
 
 
-def asked(cell: Cell, script: str, folder: Path) -> solving.Solved:
+def asked(cell: Cell, script: str, folder: Path, minutes: float | None = None) -> solving.Solved:
     place = cell.folder / "solve"
     place.mkdir(parents=True)
     (place / "left").write_text("by a run that was killed")
     try:
-        return solving.solve(fake(cell, folder, script), question(cell), cell.plan, place, cell.folder / "log", quiet)
+        engine, log = fake(cell, folder, script), cell.folder / "log"
+        return solving.solve(engine, question(cell), cell.plan, place, log, quiet, minutes=minutes)
     finally:
         assert not place.exists()
 
@@ -170,3 +171,18 @@ def test_a_solve_that_fails(cell: Cell, tmp_path: Path, script: str, message: st
         asked(cell, script, tmp_path / "spack")
     assert caught.value.exit_code == code
     assert (cell.folder / "log").is_file()
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [("exec sleep 60", "no answer in 0.01 minutes"), ("kill -9 $$", "ended by signal 9")],
+)
+def test_a_solve_has_the_time_that_it_is_given(cell: Cell, tmp_path: Path, script: str, message: str) -> None:
+    with pytest.raises(StackError, match=message) as caught:
+        asked(cell, script, tmp_path / "spack", 0.01)
+    assert caught.value.exit_code == ExitCode.HOST
+
+
+def test_a_solve_within_its_time_is_as_any_other(cell: Cell, tmp_path: Path) -> None:
+    lock = RECORDED / "spack/rocky8-zen3.spack.lock"
+    assert asked(cell, f"cp {lock} env/spack.lock", tmp_path / "spack", 1).text == TEXT
