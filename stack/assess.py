@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stack.answers import cell_of, library_of, say
+from stack.answers import library_of, say
 from stack.errors import ExitCode, bad_input
 from stack.options import (
     BUILD,
@@ -37,7 +37,7 @@ def audit(
 ) -> None:
     """Write the SBOMs of a lock or its image, judge it by the policy, and give its levels; exit 1 on a breach."""
     from stack.audit import answer
-    from stack.host import auditing
+    from stack.host import auditing, cells
 
     library = library_of(root)
     if not every and profile is None:
@@ -47,7 +47,7 @@ def audit(
         done = auditing.audit_all(auditor, profile, environment, quiet=quiet, dry=dry_run)
         say([answer.content(a) for a in done], as_json, answer.table(done))
     else:
-        cell = cell_of(root, profile or "", environment, partition, build_dir)
+        cell = cells.open_cell(library, profile or "", environment, partition, build_dir)
         made, texts = auditor.audit(cell)
         done = (made,)
         paths = () if dry_run else auditing.write(cell, made, texts)

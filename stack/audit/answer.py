@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from stack.audit.completeness import Gap
+from stack.audit.coverage import ASPECTS, known
 from stack.audit.inventory import Inventory
 from stack.audit.levels import Assessment, Check, Layer
 from stack.audit.policy import Finding
@@ -15,7 +16,6 @@ from stack.audit.situation import Situation
 from stack.visible import visible
 
 Content = dict[str, Any]
-ASPECTS = ("facts", "licence", "redistribution", "reach", "evidence")
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,8 @@ def _counts(found: Inventory) -> Content:
 
 def _coverage(found: Inventory) -> Content:
     """Of the components that run: of how many each thing is known."""
-    known = [i.facts for i in found.scoped("run") if i.kind != "base"]
-    there = [f for f in known if f is not None]
-    return {
-        "components": len(known),
-        "facts": len(there),
-        "licence": sum(f.licence != "unknown" for f in there),
-        "redistribution": sum("unknown" not in (f.redistribution.source, f.redistribution.binary) for f in there),
-        "reach": sum("unknown" not in (f.reach.cpu, f.reach.accelerator) for f in there),
-        "evidence": sum(bool(f.evidence) for f in there),
-    }
+    each = [known(i.facts) for i in found.scoped("run") if i.kind != "base"]
+    return {"components": len(each), **{aspect: sum(aspect in there for there in each) for aspect in ASPECTS}}
 
 
 def text(audit: Audit) -> str:
@@ -134,8 +126,8 @@ def _sign(check: Check) -> str:
 
 
 def _coverage_line(coverage: Content) -> Iterator[str]:
-    known = ", ".join(f"{name} {coverage[name]}" for name in ASPECTS)
-    yield f"known of the {coverage['components']} that run: {known}"
+    counts = ", ".join(f"{name} {coverage[name]}" for name in ASPECTS)
+    yield f"known of the {coverage['components']} that run: {counts}"
 
 
 def _gaps(gaps: Iterable[Gap]) -> Iterator[str]:

@@ -132,14 +132,15 @@ def coverage(packages: Iterable[Package], facts: Facts, components: Collection[P
 
 
 def _part(kind: Kind, names: tuple[str, ...], facts: Facts) -> Part:
-    known = {name: _known(facts.of(kind, name)) for name in names}
-    return Part(kind, names, {a: tuple(name for name in names if a not in known[name]) for a in ASPECTS})
+    there = {name: known(facts.of(kind, name)) for name in names}
+    return Part(kind, names, {a: tuple(name for name in names if a not in there[name]) for a in ASPECTS})
 
 
-def _known(facts: PackageFacts | None) -> frozenset[Aspect]:
+def known(facts: PackageFacts | None) -> frozenset[Aspect]:
+    """What is known of one package."""
     if facts is None:
         return frozenset()
-    known: dict[Aspect, bool] = {
+    found: dict[Aspect, bool] = {
         "facts": True,
         "licence": facts.licence != "unknown",
         "class": facts.licence_class != "unknown",
@@ -147,7 +148,7 @@ def _known(facts: PackageFacts | None) -> frozenset[Aspect]:
         "reach": "unknown" not in (facts.reach.cpu, facts.reach.accelerator),
         "evidence": any("licence" in said.of for said in facts.evidence),
     }
-    return frozenset(aspect for aspect, is_known in known.items() if is_known)
+    return frozenset(aspect for aspect, is_known in found.items() if is_known)
 
 
 def _steered(facts: PackageFacts | None) -> bool:

@@ -27,9 +27,10 @@ MEANS = {
 KNOWN = {
     "facts": "any facts",
     "licence": "licence",
+    "class": "whether it is open source",
     "redistribution": "whether it may be handed on",
     "reach": "hardware that it runs on",
-    "evidence": "evidence for the facts",
+    "evidence": "evidence for the licence",
 }
 PHASES = {"design": "of the lock, before anything is built", "build": "of the image, with what is in it"}
 FREQUENT = 8  # licences that are shown at once; the rest is a click away

@@ -72,7 +72,7 @@ CONTENT: dict[str, Any] = {
     "levels": LEVELS,
     "weakest": ["software"],
     "components": {"run": {"all": 7, "spack": 7}, "build": {"all": 3, "spack": 3}},
-    "coverage": {"components": 7, "facts": 7, "licence": 6, "redistribution": 5, "reach": 4, "evidence": 0},
+    "coverage": {"components": 7, "facts": 7, "licence": 6, "class": 6, "redistribution": 5, "reach": 4, "evidence": 0},
     "licences": {"Apache-2.0": 1, "MIT": 4, "unknown": 1, "BSD-3-Clause": 1},
     "gaps": [{"field": "author", "component": ""}, {"field": "hash", "component": "libx 1"},
              {"field": "author", "component": "tar 1.34"}],

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 from stack import policy as policies
 from stack.artifact import canonical_json
-from stack.audit import answer, levels, page, policy
+from stack.audit import answer, coverage, levels, page, policy
 from stack.audit.levels import SHOWN
 from stack.audit.situation import Situation
 from tests.audit import contents, locks
@@ -188,7 +188,8 @@ def test_each_thing_that_is_known_has_its_own_count(text: str) -> None:
         "any facts 7 of 7",
         "licence 6 of 7",
         "whether it may be handed on 5 of 7",
-        "evidence for the facts 0 of 7",
+        "whether it is open source 6 of 7",
+        "evidence for the licence 0 of 7",
     )
     assert all(count in said for count in counts)
     assert "width:57.1%" in part(text, "known")
@@ -242,7 +243,7 @@ def test_every_layer_says_what_it_is_about() -> None:
 
 
 def test_what_is_known_is_what_the_answer_counts() -> None:
-    assert tuple(page.KNOWN) == answer.ASPECTS
+    assert tuple(page.KNOWN) == coverage.ASPECTS
 
 
 def test_what_may_not_be_handed_on_is_named(text: str) -> None:
