@@ -3,7 +3,7 @@
     python benchmarks/audit.py [CELL]
 
 CELL is a folder below `environments/locks/`, the largest for PyTorch on ROCm otherwise. `cold` has an empty cache of
-read documents, `warm` the one that the first left; both are whole processes, the best and the median of ten. Then
+the user's, `warm` the one that the first left; both are whole processes, the best and the median of ten. Then
 copies of the lock's components, wired to each other, are rendered, checked, judged and written in this process: seconds
 for each size, and microseconds a component, which stay the same where it is linear. Nothing else may be running.
 """

@@ -126,8 +126,8 @@ def coverage(packages: Iterable[Package], facts: Facts, components: Collection[P
     packages, where they are not open source or are for one vendor's hardware alone."""
     found = sorted(set(packages))
     parts = tuple(_part(kind, tuple(name for k, name in found if k == kind), facts) for kind in KINDS)
-    needed = {*components, *(package for package in found if _steered(facts.of(*package)))}
-    unsteered = sorted(package for package in needed if not _steward_known(package, facts))
+    needed = {*components, *(package for package in found if steered(facts.of(*package)))}
+    unsteered = sorted(package for package in needed if not steward_known(package, facts))
     return Coverage(parts, tuple(sorted(needed)), tuple(unsteered))
 
 
@@ -151,7 +151,7 @@ def known(facts: PackageFacts | None) -> frozenset[Aspect]:
     return frozenset(aspect for aspect, is_known in found.items() if is_known)
 
 
-def _steered(facts: PackageFacts | None) -> bool:
+def steered(facts: PackageFacts | None) -> bool:
     """Whether who decides about a package matters to whoever depends on it."""
     if facts is None:
         return False
@@ -159,7 +159,8 @@ def _steered(facts: PackageFacts | None) -> bool:
     return facts.licence_class != "osi" or (isinstance(reach, tuple) and len(reach) == 1)
 
 
-def _steward_known(package: Package, facts: Facts) -> bool:
+def steward_known(package: Package, facts: Facts) -> bool:
+    """Whether it is known who decides about a package, where, and how."""
     steward = facts.steward(facts.of(*package))
     return steward is not None and "unknown" not in (steward.jurisdiction, steward.governance)
 

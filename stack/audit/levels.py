@@ -165,6 +165,13 @@ def _software(s: Situation) -> Iterator[Check]:
     unread = [f"{n}: licence unknown" for n in _named(i for i in running if i.licence is None)]
     yield _check("software", 2, "every licence is known and valid", [*unread, *s.invalid],
                  f"all {len(running)}", "facts")  # fmt: skip
+    unsaid = (
+        i
+        for i in running
+        if i.facts is None or "unknown" in (i.facts.redistribution.source, i.facts.redistribution.binary)
+    )
+    yield _check("software", 2, "what may be handed on is known", (f"{n}: unknown" for n in _named(unsaid)),
+                 f"of all {len(running)}", "facts")  # fmt: skip
     title = "the SBOM is complete by BSI TR-03183-2"
     if s.phase == "design":
         lacking = [f"{g.component or 'the SBOM'}: {g.field}" for g in s.gaps]
@@ -174,6 +181,11 @@ def _software(s: Situation) -> Iterator[Check]:
     else:
         gaps = (f"{g.component or 'the SBOM'}: {g.field}" for g in s.gaps)
         yield _check("software", 2, title, gaps, "nothing is missing", "build SBOM")
+    nobody = (
+        f"{n}: steward, jurisdiction or governance unknown" for n in _named(s.inventory.by_ref[r] for r in s.unsteered)
+    )
+    title = "who decides about each component is known, and about each package that is not open or is for one vendor"
+    yield _check("software", 3, title, nobody, "all of them", "facts")
     yield from _open(s, running)
     yield from _rebuilt(s)
 

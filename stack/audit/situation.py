@@ -12,9 +12,11 @@ from typing import Annotated, TypeVar
 from pydantic import Field, StrictBool, StringConstraints, ValidationError
 
 from stack.audit.completeness import Gap
+from stack.audit.coverage import steered, steward_known
 from stack.audit.document import Phase
 from stack.audit.inventory import Inventory
 from stack.audit.supply import Ref
+from stack.facts import Facts
 from stack.words import Digest, Model
 
 
@@ -124,7 +126,7 @@ class Situation:
 
     `invalid`: licences that are no SPDX expression; `excepted`: component -> why it may be what it is;
     `confirmed`: keys of other builders who signed an image of the same bytes; `makers`: whom an exit test is due for;
-    `providers`: role -> its open components; `scheduled`: open schedulers.
+    `providers`: role -> its open components; `scheduled`: open schedulers; `unsteered`: see below.
     """
 
     inventory: Inventory
@@ -144,3 +146,16 @@ class Situation:
     verified: str = ""
     providers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     scheduled: tuple[str, ...] = ()
+    unsteered: tuple[Ref, ...] = ()
+
+
+def unsteered(found: Inventory, facts: Facts) -> tuple[Ref, ...]:
+    """What was asked for, is not open source, or is for one vendor's hardware alone, and has no known steward."""
+    asked = frozenset(found.roots)
+    return tuple(
+        item.ref
+        for item in found.scoped("run")
+        if item.kind != "base"
+        and (item.ref in asked or steered(item.facts))
+        and not steward_known((item.kind, item.package or item.name), facts)
+    )

@@ -14,7 +14,7 @@ from stack.audit import answer, completeness, levels, page, policy
 from stack.audit.answer import Audit
 from stack.audit.document import text
 from stack.audit.inventory import Inventory
-from stack.audit.situation import Locked, Proof, Situation
+from stack.audit.situation import Locked, Proof, Situation, unsteered
 from stack.catalogue import Catalogue
 from stack.errors import Faults, bad_input
 from stack.exit_test import Exits
@@ -85,6 +85,7 @@ class Auditor:
             signed=standing.signed(made),
             providers=_providers(cell.catalogue, self.facts),
             scheduled=self.schedulers,
+            unsteered=unsteered(found, self.facts),
         )
         held = policy.publishable(found, self.library.policy, self.facts, cell.catalogue.recipes)
         notes = tuple(f"the lock is not current: {why}" for why in locking.stale(cell))

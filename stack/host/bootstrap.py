@@ -20,6 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 NEEDS = ROOT / "stack/data/host.yaml"
 STAMP = "sovstack-stamp.json"
+DOCUMENTS = ("containers", "environments", "profiles", "recipes", "stack")  # folders of what is read beforehand
 LACKS = 3  # exit code: the machine lacks something
 _OFFLINE = re.compile(
     r"NewConnectionError|NameResolutionError|Failed to establish|Temporary failure|ConnectTimeout|Connection refused"
@@ -171,7 +172,19 @@ def install(folder: Path, extras: list[str]) -> int:
     say("installing the program and its Python packages")
     pip = [str(folder / "bin/python"), "-m", "pip", "install", "--progress-bar", "off", "--no-input"]
     code, output = stream([*pip, "--editable", what])
-    return explained(code, output, "install the Python packages") if code else 0
+    if code:
+        return explained(code, output, "install the Python packages")
+    return made_quick(str(folder / "bin/python"))
+
+
+def made_quick(python: str) -> int:
+    """Compile the program and read its documents, so that the first command is as quick as later ones."""
+    documents = sorted(str(path) for folder in DOCUMENTS for path in (ROOT / folder).rglob("*.yaml"))
+    for words in (["compileall", "-q", "stack"], ["stack.host.parsed", *documents]):
+        code, output = stream([python, "-m", *words])
+        if code:
+            return explained(code, output, "prepare the program")
+    return 0
 
 
 def stream(argv: list[str], env: dict[str, str] | None = None) -> tuple[int, str]:

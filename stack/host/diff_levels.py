@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stack.audit import levels, policy
-from stack.audit.situation import Situation
+from stack.audit.situation import Situation, unsteered
 from stack.difference import Side
 from stack.host import auditing, files
 from stack.host.library import Library
@@ -47,5 +47,6 @@ def _alone(library: Library, side: Side, build_dir: Path) -> Levels:
         today="",
         excepted={f.ref: f.reason for f in said if f.state == "excepted"},
         others=auditing.others(library, found.lock.environment, build_dir),
+        unsteered=unsteered(found, library.facts),
     )
     return {layer.name: layer.level for layer in levels.assess(situation).layers}

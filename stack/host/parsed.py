@@ -1,7 +1,8 @@
 """Documents that were read before: the plain data of each text without a fault, kept in the user's cache.
 
 Reading YAML with the position of every value takes most of a short command's time. The data is found again by the text
-itself; positions are needed for faults alone, and are read again then.
+itself; positions are needed for faults alone, and are read again then. That of the documents which ship stands beside
+the program since it was installed: `python -m stack.host.parsed FILE...` puts it there.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import stat
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +25,8 @@ from stack.errors import Faults, StackError
 from stack.host import files
 
 MAX_BYTES = 1 << 20
+INSTALLED = Path(sys.prefix) / "share/sovstack/documents"
+"""As trusted as the Python beside it, and its owner's alone to write."""
 V = TypeVar("V")
 
 
@@ -47,26 +52,50 @@ class _Later(Mapping[Where, V]):
 
 def read(text: str, name: str, faults: Faults) -> Document | None:
     """What `document.parse` gives, without reading a text again that had no fault."""
-    place = _place(text)
-    found = _kept(place) if place else None
+    key = _key(text)
+    found = _kept(INSTALLED / key) or _own(key) if key else None
     if found is not None:
         again = cache(lambda: parse(text, name, Faults()) or Document(name, None, {}, {}))
         tables = (lambda: again().keys, lambda: again().values, lambda: again().written)
         return Document(name, _plain(found["data"]), _Later(tables[0]), _Later(tables[1]), _Later(tables[2]))
     before = len(faults.found)
     made = parse(text, name, faults)
-    if place and made and len(faults.found) == before:
-        _keep(place, made.data)
+    folder = _folder()
+    if key and folder and made and len(faults.found) == before:
+        _keep(folder / key, made.data)
     return made
 
 
-def _place(text: str) -> Path | None:
-    """Where the data of a text is kept; None where nothing can be."""
+def install(paths: Iterable[Path]) -> None:
+    """Put the data of documents beside the program, in place of what stood there."""
+    shutil.rmtree(INSTALLED, ignore_errors=True)
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        faults = Faults()
+        made, key = parse(text, path.name, faults), _key(text)
+        if made and key and not faults.found:
+            _keep(INSTALLED / key, made.data)
+
+
+def _key(text: str) -> str | None:
+    """What the data of a text is kept as; None where it cannot be."""
     try:
-        folder = files.user_folder("XDG_CACHE_HOME", ".cache") / "documents"
-        return folder / f"{digest([_reader(), text])}.json"
-    except (StackError, ValueError):  # no home; a text that is no UTF-8
+        return f"{digest([_reader(), text])}.json"
+    except ValueError:  # no UTF-8
         return None
+
+
+def _folder() -> Path | None:
+    """The user's; None for somebody without a home."""
+    try:
+        return files.user_folder("XDG_CACHE_HOME", ".cache") / "documents"
+    except StackError:
+        return None
+
+
+def _own(key: str) -> Mapping[str, Any] | None:
+    folder = _folder()
+    return _kept(folder / key) if folder and _ours(folder) else None
 
 
 @cache
@@ -77,7 +106,7 @@ def _reader() -> str:
 
 
 def _kept(place: Path) -> Mapping[str, Any] | None:
-    found = files.read_record(place, MAX_BYTES) if _ours(place.parent) else None
+    found = files.read_record(place, MAX_BYTES)
     return found if isinstance(found, dict) and "data" in found else None
 
 
@@ -104,3 +133,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return tuple(map(_plain, value)) if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    install(map(Path, sys.argv[1:]))

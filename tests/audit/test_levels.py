@@ -9,8 +9,8 @@ import pytest
 
 from stack.audit.completeness import Gap
 from stack.audit.levels import Assessment, assess
-from stack.audit.situation import Exit, Locked, Mirrored, Proof, Rebuild, Signed, Situation
-from tests.audit.locks import released_inventory
+from stack.audit.situation import Exit, Locked, Mirrored, Proof, Rebuild, Signed, Situation, unsteered
+from tests.audit.locks import library, released_inventory
 
 FOUND = released_inventory("numerics/generic-x86/*v3")
 MAKERS = ("amd", "intel", "nvidia")
@@ -51,6 +51,9 @@ def _unclassed(kind: str) -> Any:
     facts = {
         "reach": item.facts.model_copy(update={"reach": item.facts.reach.model_copy(update={"cpu": "unknown"})}),
         "class": item.facts.model_copy(update={"licence_class": "proprietary"}),
+        "redistribution": item.facts.model_copy(
+            update={"redistribution": item.facts.redistribution.model_copy(update={"binary": "unknown"})}
+        ),
         "unknown": item.facts.model_copy(update={"licence_class": "unknown"}),
         "none": None,
     }[kind]
@@ -76,7 +79,9 @@ CASES: tuple[tuple[str, int | None, dict[str, Any]], ...] = (
     ("software", 1, {"gaps": (Gap("licence", "x 1"),)}),
     ("software", 1, {"invalid": ("MIT or so: no SPDX expression",)}),
     ("software", 1, {"phase": "design"}),
+    ("software", 1, {"inventory": _unclassed("redistribution")}),
     ("software", 2, {"inventory": _unclassed("class")}),
+    ("software", 2, {"unsteered": (FOUND.items[0].ref,)}),
     ("software", 3, {"mirrored": None}),
     ("software", 3, {"mirrored": Mirrored(8, ("blis@2.0",))}),
     ("software", 3, {"confirmed": ()}),
@@ -132,3 +137,12 @@ def test_every_check_says_what_was_seen() -> None:
         for layer in assess(situation).layers:
             assert {c.level for c in layer.checks} == {1, 2, 3, 4}
             assert all(c.said and c.title for c in layer.checks)
+
+
+def test_who_decides_is_asked_of_what_was_asked_for() -> None:
+    facts = library().facts
+    asked = {ref for ref in FOUND.roots if FOUND.by_ref[ref].kind != "base" and FOUND.by_ref[ref].scope == "run"}
+    assert asked
+    everybody = set(unsteered(FOUND, replace(facts, stewards={})))
+    assert asked <= everybody
+    assert set(unsteered(FOUND, facts)) < everybody

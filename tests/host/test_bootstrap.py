@@ -156,8 +156,13 @@ def test_an_environment_is_made_refreshed_and_kept(project: Path) -> None:
         '[project.optional-dependencies]\ndev = ["iniconfig"]\n[tool.hatch.build.targets.wheel]\npackages = ["stack"]\n'
     )
     (project / "pyproject.toml").write_text(text)
+    (project / "stack/host/parsed.py").write_text(
+        "import sys, pathlib\npathlib.Path('read').write_text(str(sys.argv))\n"
+    )
     first = bootstrap(project)
     assert first.returncode == 0, first.stderr
+    assert str(project / "stack/data/host.yaml") in (project / "read").read_text()
+    assert list(project.glob("stack/__pycache__/__init__.*.pyc"))
     assert "installing the program" in first.stdout
     assert bootstrap(project, "dev").returncode == 0
     assert bootstrap(project).stdout == ""

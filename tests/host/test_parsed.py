@@ -19,6 +19,7 @@ TEXT = 'a: [1, {b: "x", c: 2.5}, true]\nd: null\n'
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(parsed, "INSTALLED", tmp_path / "installed")
     return tmp_path / "sovstack/documents"
 
 
@@ -101,3 +102,28 @@ def test_another_program_reads_anew(kept: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(parsed, "_reader", lambda: "another")
     parsed.read(TEXT, "x", Faults())
     assert len(files(kept)) == 2
+
+
+def test_what_was_installed_with_the_program_is_not_read_again(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [*Library((shipped(),)).files("recipes").values()]
+    parsed.install(paths)
+    (tmp_path / "bad.yaml").write_text("a: 1\na: 2\n")
+    monkeypatch.setattr(parsed, "parse", None)
+    for path in paths:
+        found = parsed.read(path.read_text(), path.name, Faults())
+        assert found and found.data["name"] == path.stem
+    assert files(kept) == []  # the user's cache has nothing to keep
+
+
+def test_installing_again_leaves_nothing_of_before(kept: Path, tmp_path: Path) -> None:
+    one, bad = tmp_path / "one.yaml", tmp_path / "bad.yaml"
+    one.write_text(TEXT)
+    bad.write_text("a: 1\na: 2\n")
+    parsed.install([one, bad])
+    (before,) = files(parsed.INSTALLED)
+    one.write_text("a: 2\n")
+    parsed.install([one])
+    (after,) = files(parsed.INSTALLED)
+    assert after != before
