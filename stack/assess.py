@@ -10,6 +10,7 @@ from stack.answers import library_of, say
 from stack.errors import ExitCode, bad_input
 from stack.options import (
     BUILD,
+    ArchOption,
     BuildOption,
     DryOption,
     EnvironmentArg,
@@ -29,6 +30,7 @@ def audit(
     environment: EnvironmentArg = None,
     every: Annotated[bool, typer.Option("--all", help="Every cell that has a lock, of one profile if named.")] = False,
     partition: PartitionOption = None,
+    arch: ArchOption = None,
     root: RootOption = None,
     build_dir: BuildOption = BUILD,
     as_json: JsonOption = False,
@@ -42,12 +44,14 @@ def audit(
     library = library_of(root)
     if not every and profile is None:
         raise bad_input("an audit is of a cell", remedy="name PROFILE and ENVIRONMENT, or say --all")
+    if every and arch:
+        raise bad_input("--all is every cell that has a lock, and --arch one", remedy="leave one of them out")
     auditor = auditing.Auditor(library, build_dir)
     if every:
         done = auditing.audit_all(auditor, profile, environment, quiet=quiet, dry=dry_run)
         say([answer.content(a) for a in done], as_json, answer.table(done))
     else:
-        cell = cells.open_cell(library, profile or "", environment, partition, build_dir)
+        cell = cells.open_cell(library, profile or "", environment, partition, build_dir, arch)
         made, texts = auditor.audit(cell)
         done = (made,)
         paths = () if dry_run else auditing.write(cell, made, texts)

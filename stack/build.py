@@ -21,13 +21,17 @@ PARTITION_ARCHITECTURES: Mapping[str, str] = {"amd64": "2", "arm64": "4", "ppc64
 
 @dataclass(frozen=True)
 class Tools:
-    """Programs of the host, by absolute path, and the environment that Apptainer needs here."""
+    """Programs of the host, by absolute path, and the environment that Apptainer needs here.
+
+    `emulated`: in the namespace, programs of a family run that is not this machine's.
+    """
 
     mmdebstrap: str
     mksquashfs: str
     apptainer: str
     apptainer_env: Mapping[str, str]
     namespace: tuple[str, ...] = ()  # a prefix that gives an ordinary user a range of user ids
+    emulated: bool = False
 
 
 def packages_index(packages: Iterable[OsPackage]) -> str:
@@ -76,6 +80,7 @@ def rootfs(
         f"--architectures={lock.os.architecture}",
         "--format=tar",
         '--aptopt=APT::Sandbox::User "root"',
+        *(("--skip=check/qemu",) if tools.emulated else ()),  # it asks a program of its own, which few machines have
         # Losing power in the middle is no concern: an unfinished file system is never used.
         "--dpkgopt=force-unsafe-io",
         *options,

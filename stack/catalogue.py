@@ -11,77 +11,20 @@ from pydantic import Field, StringConstraints
 
 from stack.artifact import digest
 from stack.errors import bad_input
+from stack.hardware import GlobPath, Hardware
 from stack.recipe import Architecture, Compilers, Recipe, Schema1, WheelProject
 from stack.words import AbsolutePath, FilePath, Line, Means, Model, Name, Package, Spec, Url, Version
 
-PciId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{4}$"), Means("a PCI id of four hex digits, quoted")]
-Option = Annotated[str, StringConstraints(pattern=r"^--[a-z]{1,30}$"), Means("an option such as '--nv'")]
 Suite = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z*/-]{0,63}$"), Means("the name of a suite")]
 PythonVersion = Annotated[str, StringConstraints(pattern=r"^3\.[0-9]{1,3}$"), Means("a version such as '3.13', quoted")]
 AptPattern = Annotated[
     str, StringConstraints(pattern=r"^[?a-z()]{1,100}$"), Means("an apt pattern such as '?essential'")
-]
-GlobPath = Annotated[
-    str,
-    StringConstraints(pattern=r"^/[A-Za-z0-9/*._-]+$", max_length=300),
-    Means("an absolute path, where '*' stands for any text"),
 ]
 VariableName = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$", max_length=64),
     Means("the name of a variable (upper-case letters, digits and '_')"),
 ]
-
-
-class Vendor(Model):
-    """A maker of accelerators; `pci`: its PCI vendor id, `container_option`: what makes Apptainer pass the device."""
-
-    label: Line
-    pci: PciId
-    container_option: Option | None = None
-    spack_variant: Architecture = Field(description="the variant that selects the model in Spack")
-
-
-class Accelerator(Model):
-    """One model of accelerator; `arch` as written in target names, `spack` as its Spack variant wants it."""
-
-    vendor: Name
-    label: Line
-    arch: Name
-    spack: Architecture
-    memory_gib: Annotated[int, Field(ge=1, le=1 << 16)]
-    pci: tuple[PciId, ...] = ()
-
-
-class Family(Model):
-    """A CPU family: where its ABI puts the dynamic linker, which is how Spack tells the C library.
-
-    `licensors`: makers by whose leave alone it is made; it can be had while one of them is left, and without any it is
-    open to everyone.
-    """
-
-    linker: AbsolutePath
-    licensors: tuple[Name, ...] = ()
-
-
-class Maker(Model):
-    """Who designs processors; `archspec`: what archspec calls the vendor of its microarchitectures."""
-
-    label: Line
-    archspec: tuple[Line, ...] = Field(min_length=1)
-
-
-class Hardware(Model):
-    """`stack/data/hardware.yaml`."""
-
-    schema_version: Schema1
-    families: dict[Architecture, Family]
-    makers: dict[Name, Maker] = Field({})
-    implementers: dict[Architecture, tuple[Name, ...]] = Field(
-        {}, description="microarchitecture -> makers that put another's design into chips of their own"
-    )
-    vendors: dict[Name, Vendor]
-    accelerators: dict[Name, Accelerator]
 
 
 class Archive(Model):
@@ -226,7 +169,7 @@ class Defaults(Model):
 
 
 # What only tells of a component, or tests it, decides no lock.
-_TELLS = {"summary", "homepage", "commands", "aliases", "verify", "title"}
+_TELLS = {"summary", "homepage", "commands", "aliases", "launch", "verify", "title"}
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stack.catalogue import Catalogue, Defaults, Hardware, Os, Upstream
+from stack.catalogue import Catalogue, Defaults, Os, Upstream
 from stack.catalogue import Container as Image
 from stack.document import Document, Path, did_you_mean
 from stack.environment import Environment
 from stack.errors import Faults
 from stack.facts import FactsFile, Stewards
 from stack.facts_check import check_facts, check_licences, check_stewards
+from stack.hardware import Hardware
 from stack.licences import Licences
 from stack.policy import Policy
 from stack.profile import Profile

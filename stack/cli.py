@@ -11,24 +11,31 @@ from typing import Annotated
 
 import typer
 
-from stack import answers, assess, compare, know, leave, trust, verbs
-from stack.answers import cell_of, say, workshop_of
+from stack import answers, assess, cards, compare, know, leave, remember, suites, trust, verbs
+from stack.answers import cell_of, place_of, say, workshop_of
 from stack.errors import ExitCode, StackError, bad_input
 from stack.options import (
     BUILD,
+    ArchOption,
     BuildOption,
     DryOption,
     EnvironmentArg,
     FreshOption,
     JsonOption,
+    LenientOption,
     LockedOption,
+    NodesOption,
     NoWaitOption,
     PartitionOption,
+    PendingOption,
     PreloadOption,
     ProfileArg,
     QuietOption,
     RootOption,
+    ScaleOption,
+    SchedulerOption,
 )
+from stack.remember import CompareOption, RepeatOption
 from stack.trust import KeyOption
 
 app = typer.Typer(
@@ -64,12 +71,15 @@ for _verb in (
     assess.audit,
     know.facts,
     compare.diff,
+    remember.history,
     trust.sign,
     trust.inspect,
     leave.exit_test,
 ):
     app.command()(_verb)
+app.command()(suites.suite)
 app.add_typer(trust.key)
+app.add_typer(cards.card)
 
 
 @app.command()
@@ -77,13 +87,14 @@ def render(
     profile: ProfileArg,
     environment: EnvironmentArg = None,
     partition: PartitionOption = None,
+    arch: ArchOption = None,
     root: RootOption = None,
     build_dir: BuildOption = BUILD,
     as_json: JsonOption = False,
     dry_run: DryOption = False,
 ) -> None:
     """Write the Spack environment, the image definition, the modules and the ReFrame settings."""
-    cell = cell_of(root, profile, environment, partition, build_dir)
+    cell = cell_of(root, profile, environment, partition, build_dir, arch)
     tree = workshop_of(cell, quiet=True).rendered()
     if not dry_run:
         from stack.host.files import write_tree
@@ -98,11 +109,13 @@ def build(
     profile: ProfileArg,
     environment: EnvironmentArg = None,
     partition: PartitionOption = None,
+    arch: ArchOption = None,
     root: RootOption = None,
     build_dir: BuildOption = BUILD,
     as_json: JsonOption = False,
     dry_run: DryOption = False,
     locked: LockedOption = False,
+    lenient: LenientOption = False,
     again: Annotated[
         bool, typer.Option("--fresh", help="Build the image again, and say whether the bytes are the same.")
     ] = False,
@@ -139,10 +152,18 @@ def build(
     if nodes and not scheduler:
         raise bad_input("--nodes is for a build that a scheduler spreads", remedy="add --scheduler slurm")
     signer = keys.chosen(key)
-    cell = cell_of(root, profile, environment, partition, build_dir)
+    cell = cell_of(root, profile, environment, partition, build_dir, arch)
     over = spread(cell, scheduler, nodes or 2) if scheduler is not None else None
     options = Options(
-        offline=offline, mirror=mirror, cache=cache, prefix=prefix, jobs=jobs, spread=over, fresh=again, signer=signer
+        offline=offline,
+        mirror=mirror,
+        cache=cache,
+        prefix=prefix,
+        jobs=jobs,
+        spread=over,
+        fresh=again,
+        signer=signer,
+        lenient=lenient,
     )
     usable(cell, options)
     with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait, options=options) as shop:
@@ -164,29 +185,43 @@ def verify(
     profile: ProfileArg,
     environment: EnvironmentArg = None,
     partition: PartitionOption = None,
+    arch: ArchOption = None,
     root: RootOption = None,
     build_dir: BuildOption = BUILD,
     as_json: JsonOption = False,
     dry_run: DryOption = False,
     only: Annotated[list[str] | None, typer.Option("--check", help="Run only this check; may be repeated.")] = None,
     preload: PreloadOption = None,
+    native: Annotated[
+        bool, typer.Option("--native", help="Check the module tree that was built, without its image.")
+    ] = False,
+    scheduler: SchedulerOption = None,
+    nodes: NodesOption = None,
+    pending: PendingOption = None,
+    scale: ScaleOption = None,
+    repeat: RepeatOption = 1,
+    compared: CompareOption = None,
     key: KeyOption = None,
     quiet: QuietOption = False,
     no_wait: NoWaitOption = False,
 ) -> None:
-    """Run the checks inside a built image; exit 1 when one fails."""
-    from stack import explain
-    from stack.host import keys
+    """Run the checks inside a built image; exit 1 when one fails, or is proven to have become slower."""
+    from stack.host import checks, keys
+    from stack.host.examining import Asked, beside_the_image
 
     signer = keys.chosen(key)
-    cell = cell_of(root, profile, environment, partition, build_dir)
-    with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait) as shop:
-        image = shop.standing()
-        verdict = shop.verified(image, fresh=True, preload=preload, only=tuple(only or ()))
-        shop.sealed(image, signer)
+    cell = cell_of(root, profile, environment, partition, build_dir, arch)
+    place = checks.sized(cell, place_of(cell, scheduler, nodes, pending, native=native), scale)
+    if preload and compared:
+        raise bad_input("what a preloaded library does is not kept", remedy="leave out --preload or --compare")
+    remember.sought(cell, compared)
+    with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait, place=place) as shop:
+        tested = shop.tested()
+        verdict = shop.verified(tested, Asked(fresh=True, preload=preload, only=tuple(only or ()), repeat=repeat))
+        shop.reseal(tested, signer)
+        beside = beside_the_image(cell, place, verdict)
     if verdict is not None:
-        say(verdict.model_dump(mode="json", by_alias=True), as_json, explain.verdict_text(verdict))
-        raise typer.Exit(ExitCode.OK if verdict.passed else ExitCode.CHECK_FAILED)
+        remember.verified(cell, verdict, compared, as_json, beside)
 
 
 @app.command()
@@ -194,11 +229,13 @@ def up(
     profile: ProfileArg,
     environment: EnvironmentArg = None,
     partition: PartitionOption = None,
+    arch: ArchOption = None,
     root: RootOption = None,
     build_dir: BuildOption = BUILD,
     as_json: JsonOption = False,
     dry_run: DryOption = False,
     locked: LockedOption = False,
+    lenient: LenientOption = False,
     fresh: FreshOption = False,
     preload: PreloadOption = None,
     key: KeyOption = None,
@@ -208,18 +245,21 @@ def up(
     """Everything: detect, plan, render, lock, build, check, seal, and report."""
     from stack import explain
     from stack.host import keys
+    from stack.host.examining import Asked
     from stack.host.software import Options
 
     signer = keys.chosen(key)
-    cell = cell_of(root, profile, environment, partition, build_dir)
-    with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait, options=Options(signer=signer)) as shop:
+    cell = cell_of(root, profile, environment, partition, build_dir, arch)
+    with workshop_of(
+        cell, quiet=quiet, dry=dry_run, wait=not no_wait, options=Options(signer=signer, lenient=lenient)
+    ) as shop:
         shop.checkable(preload)
         shop.reporting()
         shop.tools()
         made, _changes = shop.locked(strict=locked)
         shop.render()
         image = shop.built(made)
-        verdict = shop.verified(image, fresh=fresh, preload=preload)
+        verdict = shop.verified(image, Asked(fresh=fresh, preload=preload))
         shop.sealed(image, signer)
         report = shop.report()
     if report is not None and verdict is not None:

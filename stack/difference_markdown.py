@@ -48,19 +48,19 @@ def render(found: Difference, *, build: bool = False) -> str:
         ("read", cell(before.where), cell(after.where)),
         ("lock", cell(before.lock.digest[:DIGEST]), cell(after.lock.digest[:DIGEST])),
     ]
-    parts = ["### What changed between two locks", _table(("", "before", "after"), sides)]
+    parts = ["### What changed between two locks", table(("", "before", "after"), sides)]
     parts += [*apart(before, after), f"**{summary(found)}**"]
     if found.same:
         return "\n\n".join(parts)
     rows = [("Level", found.levels), ("Packages that run", found.classes), ("Used as", found.uses)]
-    parts += [_table((title, "before", "after"), _aspects(aspects)) for title, aspects in rows if aspects]
+    parts += [table((title, "before", "after"), _aspects(aspects)) for title, aspects in rows if aspects]
     # Components are shown in any case, right below.
     marked = [e for e in found.entries if e.worse and e.group != GROUPS[0] and (build or not e.build)]
     if marked:
         parts += ["#### To look at", _entries(marked)]
     parts += _groups(found, build)
     if found.settings:
-        parts.append(_details("settings", _table(("setting", "before", "after"), _aspects(found.settings))))
+        parts.append(_details("settings", table(("setting", "before", "after"), _aspects(found.settings))))
     return "\n\n".join(parts)
 
 
@@ -85,7 +85,8 @@ def _details(title: str, text: str) -> str:
     return f"<details>\n<summary>{title}</summary>\n\n{text}\n\n</details>"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells that are Markdown already."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -96,9 +97,9 @@ def _aspects(aspects: Iterable[Aspect]) -> Iterator[tuple[str, str, str]]:
 
 
 def _entries(entries: Sequence[Entry]) -> str:
-    table = _table(("", "package", "before", "after", "what differs"), map(_entry, entries[:MANY]))
+    made = table(("", "package", "before", "after", "what differs"), map(_entry, entries[:MANY]))
     more = len(entries) - MANY
-    return f"{table}\n\nand {more} more: `sovstack diff --json` has all" if more > 0 else table
+    return f"{made}\n\nand {more} more: `sovstack diff --json` has all" if more > 0 else made
 
 
 def _entry(entry: Entry) -> tuple[str, ...]:

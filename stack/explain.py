@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stack import quantity
 from stack.offer import Choice
 from stack.plan import Plan
 from stack.verdict import Check, Metric, Verdict
@@ -75,7 +76,7 @@ def verdict_text(verdict: Verdict) -> str:
     """Failures first and whole, then one line for each check."""
     failed = [c for c in verdict.checks if c.result == "fail"]
     lines = [line for c in failed for line in _failure(c)]
-    lines += [_line(c) for c in verdict.checks]
+    lines += [line for c in verdict.checks for line in (_line(c), *_repeated(c))]
     counts = {kind: sum(c.result == kind for c in verdict.checks) for kind in ("pass", "fail", "skip")}
     lines.append(
         f"{counts['pass']} passed, {counts['fail']} failed, {counts['skip']} skipped, checked on {verdict.date}"
@@ -92,7 +93,18 @@ def _line(check: Check) -> str:
     bounded = [m for m in check.metrics if m.bound is not None]
     worst = max(bounded, key=_share, default=None)
     note = f"  {worst.name} {worst.value:.3g} of {worst.bound:.3g} {worst.unit}".rstrip() if worst else ""
-    return f"{check.result:4} {check.name:28} {check.seconds:6.1f} s{note}"
+    nodes = f"  on {', '.join(check.nodes)}" if check.nodes else ""
+    return f"{check.result:4} {check.name:28} {check.seconds:6.1f} s{note}{nodes}"
+
+
+def _repeated(check: Check) -> list[str]:
+    """What is not judged and was measured several times: its median, and how far the repeats lay apart."""
+    found = [m for m in check.metrics if m.bound is None and len(m.values) > 1]
+    return [
+        f"       {m.name} {quantity.number(m.value)} {m.unit}, median of {len(m.values)} "
+        f"({quantity.number(min(m.values))} to {quantity.number(max(m.values))})"
+        for m in found
+    ]
 
 
 def _share(metric: Metric) -> float:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from stack.artifact import digest
-from stack.catalogue import Hardware
 from stack.document import did_you_mean
 from stack.errors import bad_input
 from stack.facts import KINDS, Facts, Kind
+from stack.hardware import Hardware
 from stack.lock import Lock, OsPackage, package_of
 from stack.target import Target
 
@@ -40,9 +40,8 @@ class Ban:
     @cached_property
     def digest(self) -> str:
         """Equal digests, equal bans."""
-        return digest(
-            [self.name, {k: list(v) for k, v in self.packages.items()}, self.hardware.model_dump(mode="json")]
-        )
+        hardware = self.hardware.model_dump(mode="json", exclude={"families": {"__all__": {"emulator"}}})
+        return digest([self.name, {k: list(v) for k, v in self.packages.items()}, hardware])
 
 
 def known(facts: Facts, hardware: Hardware) -> dict[str, str]:

@@ -13,9 +13,11 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from stack.errors import ExitCode
+from stack import card as cards
+from stack.card import Card
+from stack.errors import ExitCode, StackError
 from stack.quantity import size as size_text
-from stack.statements import TEST_RESULT, VERDICT
+from stack.statements import CARD, TEST_RESULT, VERDICT
 from stack.verdict import Verdict
 from stack.visible import visible
 
@@ -162,10 +164,10 @@ def provenance(statement: Json) -> Json:
     }
 
 
-def verdict_digest(statement: Json) -> str | None:
-    """SHA-256 of the verdict that a statement is about."""
+def verdict_digest(statement: Json, name: str = VERDICT) -> str | None:
+    """SHA-256 of the verdict that a statement is about, or of another document that it names."""
     rows = _rows(statement, "predicate", "configuration")
-    return next((at(row, "digest", "sha256") for row in rows if row.get("name") == VERDICT), None)
+    return next((at(row, "digest", "sha256") for row in rows if row.get("name") == name), None)
 
 
 def results(statement: Json, found: Verdict) -> tuple[str, str]:
@@ -190,6 +192,19 @@ def verdict_summary(found: Verdict) -> Json:
     results = [check.result for check in found.checks]
     counts = {name: results.count(name) for name in ("pass", "fail", "skip")}
     return {"passed": found.passed, **counts, "date": found.date, "host": found.host, "image": found.image}
+
+
+def card(data: bytes) -> Card | None:
+    """The numerical identity card; None for what is none."""
+    try:
+        return cards.parse(data.decode(), CARD)
+    except (StackError, UnicodeDecodeError):
+        return None
+
+
+def card_summary(found: Card) -> Json:
+    """How many numbers it has, of which kind, and the machine that computed them, in a line."""
+    return {"numbers": cards.headline(found), "machine": cards.machine(found)}
 
 
 # --- told ---

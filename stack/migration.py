@@ -8,11 +8,11 @@ from typing import Literal
 
 from stack import assertions, forbidding
 from stack.assertions import applies
-from stack.catalogue import Hardware
 from stack.exit_test import Counterparts, Differences, Exits, Feature, Gone, New, Promise, Row, Scheduler, Side, Supply
 from stack.facts import Kind, LicenceClass
 from stack.forbidding import Ban, Found
 from stack.graph import Graph, Node
+from stack.hardware import Hardware
 from stack.lock import Component, Lock
 from stack.plan import Plan
 from stack.recipe import Assertion

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from stack.catalogue import Catalogue, Container, Vendor
+from stack.catalogue import Catalogue, Container
 from stack.document import did_you_mean
 from stack.environment import Environment
 from stack.errors import Fault, Faults, StackError, bad_input
+from stack.hardware import Vendor
 from stack.offer import Choice, Rejection, Setting, offer
 from stack.profile import Profile
 from stack.recipe import Recipe

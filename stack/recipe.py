@@ -93,6 +93,10 @@ class Verify(Model):
     """How an installed component states its own version: the command's output holds it, whole."""
 
     version: tuple[Line, ...] = Field(min_length=1)
+    says: Line | None = Field(None, description="what else its output holds, which tells it from others of its kind")
+    carries: dict[Name, tuple[Line, ...]] = Field(
+        {}, description="role that it fills for itself where nothing beside it does -> command that says with what"
+    )
 
 
 class SpackFacts(Model):
@@ -114,6 +118,7 @@ class Recipe(Model):
     accelerated: bool = Field(False, description="must be built for the accelerator, where there is one")
     needs: tuple[Name, ...] = Field((), description="components or roles that must be in the plan with it")
     commands: tuple[ProgramName, ...] = ()
+    launch: dict[Name, Name] = Field({}, description="scheduler -> how it starts ranks: `slurm: pmix` is srun's --mpi")
     aliases: dict[ProgramName, ProgramName] = Field({}, description="command -> what stands in where an image lacks it")
     spack: SpackFacts = SpackFacts()
     providers: Providers

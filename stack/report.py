@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+from urllib.parse import quote
 
 from stack import quantity
 from stack.lock import Lock
@@ -54,7 +55,9 @@ class Report:
     """Everything the two texts show. `date` is ISO 8601, given by the caller: nothing here reads a clock.
 
     `modules` is the folder for `module use` and `apptainer` the program's name or path, both as a user would type them.
-    `audit` is what `stack.audit.answer.content` says of the cell.
+    `audit` is what `stack.audit.answer.content` says of the cell, `trends` what `stack.history_page.trends` does.
+    `pages`: what -> path of a page beside this one, relative to it; they stand in the page alone. `native` is what
+    `stack.overhead.content` says of the same software without its image.
     """
 
     plan: Plan
@@ -71,6 +74,9 @@ class Report:
     modules: str = ""
     apptainer: str = "apptainer"
     audit: Mapping[str, Any] | None = None
+    pages: tuple[tuple[str, str], ...] = ()
+    native: Mapping[str, Any] | None = None
+    trends: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def result(self) -> Result:
@@ -100,11 +106,14 @@ def as_json(report: Report) -> str:
 
 def as_html(report: Report) -> str:
     """One page that needs nothing else: no script, no font, no picture from anywhere."""
+    from stack import history_page
     from stack.audit import page
 
     packages = [p.model_dump() for p in report.lock.os.packages] if report.lock else []
     levels = page.view(report.audit) if report.audit is not None else None
-    return html.template("report.html.j2").render(content(report), packages=packages, levels=levels)
+    pages = [{"title": title, "href": f"./{quote(path)}"} for title, path in report.pages]
+    beside = {"packages": packages, "levels": levels, "pages": pages, "history": history_page.drawn(report.trends)}
+    return html.template("report.html.j2").render(content(report), **beside)
 
 
 def content(report: Report) -> Content:
@@ -126,7 +135,9 @@ def content(report: Report) -> Content:
         "components": [_component(c, report.lock) for c in report.plan.choices],
         "host": _host(report.host),
         "use": _use(report),
+        "native": dict(report.native) if report.native is not None else None,
         "audit": dict(report.audit) if report.audit is not None else None,
+        "trends": [dict(trend) for trend in report.trends],
     }
 
 

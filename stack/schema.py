@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stack.card import Card
 from stack.check import KINDS
 from stack.document import did_you_mean
 from stack.errors import bad_input
 from stack.lock import Lock
 from stack.words import Model
 
-MODELS: Mapping[str, type[Model]] = {**{kind: model for kind, (model, _) in KINDS.items()}, "lock": Lock}
+MODELS: Mapping[str, type[Model]] = {**{kind: model for kind, (model, _) in KINDS.items()}, "lock": Lock, "card": Card}
 """Every kind of document that has a schema."""
 
 

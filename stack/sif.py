@@ -73,6 +73,16 @@ class Object:
         return self.name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}", self.name) else f"object-{self.id}"
 
 
+# https://github.com/sylabs/sif: the header says an architecture by a number; names as Go has them.
+_ARCHITECTURES = {b"02": "amd64", b"04": "arm64", b"06": "ppc64le", b"12": "riscv64"}
+
+
+def architecture(start: bytes, where: str) -> str:
+    """The architecture that a SIF's header names, `amd64` for example; empty for one that is not known here."""
+    head_size(start, where)
+    return _ARCHITECTURES.get(_header(start).architecture[:2], "")
+
+
 def head_size(start: bytes, where: str) -> int:
     """How many of a SIF's first bytes `read` needs, told by some of them; raises for what is no SIF."""
     if len(start) < _HEADER.size or start[32:42] != b"SIF_MAGIC\0":

@@ -198,8 +198,14 @@ def unpacking(jobs: int) -> tuple[str, ...]:
 REFRESH = ("module", "lmod", "refresh", "--delete-tree", "-y")
 
 
+# As in an image: what is compiled and what Python loads finds the view's libraries.
 _PATHS = (
     ("PATH", "bin"),
+    ("LD_LIBRARY_PATH", "lib64"),
+    ("LD_LIBRARY_PATH", "lib"),
+    ("LIBRARY_PATH", "lib64"),
+    ("LIBRARY_PATH", "lib"),
+    ("CPATH", "include"),
     ("MANPATH", "man"),
     ("MANPATH", "share/man"),
     ("PKG_CONFIG_PATH", "lib/pkgconfig"),

@@ -19,7 +19,7 @@ TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 RELEASE = "urn:sovereign-stack:predicate:sealed-image:1"
 BUILD_TYPE = "urn:sovereign-stack:build:image:1"
 BUILDER = "urn:sovereign-stack:builder:1"
-LOCK, SQUASHFS, VERDICT = "stack.lock.json", "rootfs.squashfs", "verdict.json"
+LOCK, SQUASHFS, VERDICT, CARD = "stack.lock.json", "rootfs.squashfs", "verdict.json", "card.json"
 
 Json = dict[str, Any]
 
@@ -94,14 +94,19 @@ def materials(built: Built) -> list[Json]:
     return [*found, *(descriptor(n, **{kind: value}) for n, kind, value in sorted(dict.fromkeys(built.sources)))]
 
 
-def checks_result(name: str, verdict: Verdict, verdict_sha256: str) -> Json:
-    """What the checks said of the image, by their names. The skipped are in neither list: they show nothing."""
+def checks_result(name: str, verdict: Verdict, verdict_sha256: str, card_sha256: str = "") -> Json:
+    """What the checks said of the image, by their names. The skipped are in neither list: they show nothing.
+
+    `card_sha256`: of the numerical identity card, which is so attested too.
+    """
     passed = [c.name for c in verdict.checks if c.result == "pass" and _within(c)]
     failed = [c.name for c in verdict.checks if c.result == "fail" or not _within(c)]
     whole = {**descriptor(VERDICT, sha256=verdict_sha256), "annotations": {"what": "the whole result"}}
+    card = {**descriptor(CARD, sha256=card_sha256), "annotations": {"what": "the numerical identity card"}}
+    suite = descriptor("suite", sha256=verdict.suite)
     predicate = {
         "result": "PASSED" if verdict.passed else "FAILED",
-        "configuration": [descriptor("suite", sha256=verdict.suite), descriptor(LOCK, sha256=verdict.lock), whole],
+        "configuration": [suite, descriptor(LOCK, sha256=verdict.lock), whole, *([card] if card_sha256 else [])],
         "passedTests": sorted(passed),
         "warnedTests": [],
         "failedTests": sorted(failed),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stack.catalogue import Accelerator, Catalogue, Os
+from stack.catalogue import Catalogue, Os
 from stack.document import did_you_mean
 from stack.errors import bad_input, host_lacks
+from stack.hardware import Accelerator
 from stack.profile import Partition, Profile
 
 
@@ -26,7 +27,8 @@ class HostFacts:
 class Target:
     """OS + microarchitecture + accelerator, written `debian13-x86_64_v3-sm90`.
 
-    `linker`: path of the family's dynamic linker; `native`: built for the machine's own OS, not for an image.
+    `linker`: path of the family's dynamic linker; `native`: built for the machine's own OS, not for an image;
+    `kernel`: the oldest that its C library runs on.
     """
 
     os: Os
@@ -37,6 +39,7 @@ class Target:
     partition: str
     linker: str = ""
     native: bool = False
+    kernel: str = ""
 
     @property
     def name(self) -> str:
@@ -55,10 +58,15 @@ class Target:
         return self.accelerator.vendor if self.accelerator else "none"
 
 
-def resolve(profile: Profile, partition: str, catalogue: Catalogue, facts: HostFacts) -> Target:
-    """The target of one partition. Raises `StackError` for a name that no data file knows."""
+def resolve(profile: Profile, partition: str, catalogue: Catalogue, facts: HostFacts, family: str = "") -> Target:
+    """The target of one partition. Raises `StackError` for a name that no data file knows.
+
+    `family`: what is built for instead of the partition's hardware: any processor of that family, and no accelerator.
+    """
     part = _partition(profile, partition)
     native = profile.build_for == "machine"
+    if family:
+        part = _any_of(family, part, profile)
     system = _machine_os(profile, catalogue, facts) if native else _image_os(profile, catalogue)
     microarchitecture, family = _cpu(part.cpu.microarchitecture, facts)
     if family not in system.architectures:
@@ -69,8 +77,17 @@ def resolve(profile: Profile, partition: str, catalogue: Catalogue, facts: HostF
     if name is not None and name not in catalogue.hardware.accelerators:
         raise bad_input(f"unknown accelerator {name!r}", remedy=did_you_mean(name, catalogue.hardware.accelerators))
     accelerator = catalogue.hardware.accelerators[name] if name else None
-    linker = catalogue.hardware.families[family].linker if family in catalogue.hardware.families else ""
-    return Target(system, microarchitecture, family, accelerator, name, partition, linker, native)
+    known = catalogue.hardware.families.get(family)
+    linker, kernel = (known.linker, known.kernel or "") if known else ("", "")
+    return Target(system, microarchitecture, family, accelerator, name, partition, linker, native, kernel)
+
+
+def _any_of(family: str, part: Partition, profile: Profile) -> Partition:
+    if profile.build_for == "machine":
+        what = f"{profile.name} is built for the machine's own OS, which has the architecture that it has"
+        raise bad_input(what, remedy="leave --arch out, or build for an image: build_for: image")
+    cpu = part.cpu.model_copy(update={"microarchitecture": family})
+    return part.model_copy(update={"cpu": cpu, "accelerators": ()})
 
 
 def _image_os(profile: Profile, catalogue: Catalogue) -> Os:

@@ -13,6 +13,7 @@ from stack.answers import cell_of, say, workshop_of
 from stack.errors import Position, bad_input
 from stack.options import (
     BUILD,
+    ArchOption,
     BuildOption,
     DryOption,
     EnvironmentArg,
@@ -98,6 +99,7 @@ def sign(
     profile: ProfileArg,
     environment: EnvironmentArg = None,
     partition: PartitionOption = None,
+    arch: ArchOption = None,
     root: RootOption = None,
     build_dir: BuildOption = BUILD,
     key_file: KeyOption = None,
@@ -111,7 +113,7 @@ def sign(
     from stack.host.sealing import statement_path
 
     signer = keys.needed(key_file)
-    cell = cell_of(root, profile, environment, partition, build_dir)
+    cell = cell_of(root, profile, environment, partition, build_dir, arch)
     with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait) as shop:
         made = shop.sealed(shop.standing(), signer)
     if made is None or made.sealed is None or dry_run:

@@ -11,10 +11,12 @@ from stack.answers import cell_of, library_of, say, workshop_of
 from stack.errors import ExitCode, StackError, bad_input
 from stack.options import (
     BUILD,
+    ArchOption,
     BuildOption,
     DryOption,
     EnvironmentArg,
     JsonOption,
+    LenientOption,
     MaybeProfileArg,
     NoWaitOption,
     PartitionOption,
@@ -68,6 +70,7 @@ def lock(
     profile: MaybeProfileArg = None,
     environment: EnvironmentArg = None,
     partition: PartitionOption = None,
+    arch: ArchOption = None,
     root: RootOption = None,
     build_dir: BuildOption = BUILD,
     as_json: JsonOption = False,
@@ -87,9 +90,7 @@ def lock(
     jobs: Annotated[
         int | None, typer.Option("--jobs", "-j", min=1, help="Solves at once; as cores and memory allow by default.")
     ] = None,
-    lenient: Annotated[
-        bool, typer.Option("--lenient", help="Leave out a suite whose index the mirror has damaged; the lock says so.")
-    ] = False,
+    lenient: LenientOption = False,
     quiet: QuietOption = False,
     no_wait: NoWaitOption = False,
 ) -> None:
@@ -100,12 +101,14 @@ def lock(
         raise bad_input("name a profile, or say --all", remedy="sovstack lock PROFILE [ENVIRONMENT]")
     if every and partition:
         raise bad_input("--all is every partition, and --partition one", remedy="leave one of them out")
+    if every and arch:
+        raise bad_input("--all is what the profiles name, and --arch is one cell", remedy="leave one of them out")
     library = library_of(root)
     refused: tuple[Refused, ...] = ()
     if every:
         wanted, refused = together.every(library, profile, environment, build_dir)
     else:
-        wanted = (cell_of(root, str(profile), environment, partition, build_dir),)
+        wanted = (cell_of(root, str(profile), environment, partition, build_dir, arch),)
     if check_only:
         _told(together.check_all(wanted), refused, as_json, single=not every)
     elif dry_run:
@@ -125,6 +128,7 @@ def mirror(
     profile: ProfileArg,
     environment: EnvironmentArg = None,
     partition: PartitionOption = None,
+    arch: ArchOption = None,
     into: Annotated[Path | None, typer.Option("--into", help="The mirror's folder; <build>/mirror by default.")] = None,
     survey: Annotated[
         bool, typer.Option("--survey", help="Ask every archive for every file, to know how many hold it.")
@@ -145,7 +149,7 @@ def mirror(
     if look and survey:
         raise bad_input("--look fetches nothing, and --survey fetches everything", remedy="say one of them")
     library = library_of(root)
-    cell = cell_of(root, profile, environment, partition, build_dir)
+    cell = cell_of(root, profile, environment, partition, build_dir, arch)
     progress = Progress(quiet=quiet)
     folder = into or cell.build_dir / "mirror"
     if dry_run:

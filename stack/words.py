@@ -137,3 +137,8 @@ class Model(BaseModel):
     """Base of all documents: frozen, and an unknown key is a fault."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=False, defer_build=True)
+
+
+def feature(name: str) -> str:
+    """A name as ReFrame takes it for a feature, a system or a partition: letters, digits, `_` and `-`."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)

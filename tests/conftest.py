@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from stack import plan as planning
@@ -24,6 +25,9 @@ from tests.command import sovstack
 
 FACTS = HostFacts("debian-12", "Debian GNU/Linux 12 (bookworm)", "zen2", 2, 23.5, ())
 RECORDED = Path(__file__).parent / "recorded"
+# How long an example takes says something of the machine, and nothing of the program.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # A shell starts what runs in its background with interrupts ignored, and what the tests start would ignore them too.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -54,6 +54,12 @@ def test_the_root_file_system_is_made_of_the_locked_versions_alone(lock: Lock, l
     assert not [word for word in command.argv if "://" in word]
 
 
+def test_an_emulated_build_is_the_same_image(lock: Lock, laptop: Plan) -> None:
+    plain = build.rootfs(lock, laptop.container, TOOLS, EPOCH, "/b/w", "/b/out.tar")
+    emulated = build.rootfs(lock, laptop.container, replace(TOOLS, emulated=True), EPOCH, "/b/w", "/b/out.tar")
+    assert set(emulated.argv) - set(plain.argv) == {"--skip=check/qemu"}  # it decides nothing of what is made
+
+
 def test_the_sif_holds_definition_lock_description_and_file_system(lock: Lock) -> None:
     commands = build.sif(lock, TOOLS, PARTS, "/c/out.sif")
     assert commands[0].argv == ("/opt/bin/apptainer", "sif", "new", "/c/out.sif")

@@ -35,3 +35,18 @@ def test_the_build_root_is_made_of_the_named_packages_alone(laptop: Plan) -> Non
     assert "--include=gcc=4:14.2.0-1,make=4.4" in made.argv
     assert made.argv[-3:] == ("", "/b/root", "deb [trusted=yes] copy:/b/my%20work/repo ./")
     assert not [word for word in made.argv if "://" in word]
+    assert "--skip=check/qemu" not in made.argv
+
+
+def test_an_emulated_build_root_is_not_asked_for_a_program_that_few_have(laptop: Plan) -> None:
+    container = laptop.container
+    made = rootfs("mmdebstrap", ("unshare",), container, ["gcc=1"], "riscv64", 0, "/w", "/root", emulated=True)
+    assert "--skip=check/qemu" in made.argv
+
+
+def test_a_check_shares_the_network_and_what_the_kernel_says() -> None:
+    room = Room((), "/r", (), 0, shares=True)
+    argv = room.command(("true",), "x").argv
+    assert argv[:3] == ("unshare", "--uts", "sh") and "--net" not in argv
+    assert '"$root/sys"' in argv[4]
+    assert "/sys" not in ROOM.command(("true",), "x").argv[argv.index("-c") + 3]

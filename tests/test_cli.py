@@ -52,6 +52,7 @@ def test_every_verb_has_help(verb: str) -> None:
         (("plan", "laptop", "ai-hcp"), "did you mean 'ai-hpc'"),
         (("why", "laptop", "ai-hpc", "pytorhc"), "did you mean 'pytorch'"),
         (("plan", "laptop", "--partition", "gpu"), "no partition 'gpu'"),
+        (("plan", "laptop", "--arch", "amr64"), "unknown architecture 'amr64' (did you mean 'arm64'?)"),
         (("plan", "no/such.yaml"), "no/such.yaml: no such file"),
         (("schema", "profil"), "did you mean 'profile'"),
         (("plan", "laptop", "--root", "/no/such/folder"), "is not a folder"),
@@ -66,6 +67,15 @@ def test_a_wrong_word_is_exit_code_2_and_one_clear_line(words: tuple[str, ...], 
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("word", "target"), [("arm64", "aarch64"), ("aarch64", "aarch64"), ("riscv64", "riscv64")])
+def test_an_architecture_has_a_cell_of_its_own(word: str, target: str) -> None:
+    plan = json.loads(sovstack("plan", "laptop", "--arch", word, "--json").stdout)
+    assert (plan["target"], plan["accelerator"]) == (f"debian13-{target}", None)
+    done = sovstack("build", "laptop", "--arch", word, "--locked", "--build-dir", "/tmp/nothing-was-built-here")
+    if done.returncode == 2:  # where such programs run at all
+        assert f"`sovstack lock laptop ai-hpc --arch {target}` makes it" in done.stderr
 
 
 def test_check_reports_every_fault_and_exit_code_2(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_build_folder_that_the_checks_cannot_use_is_refused_before_the_work(tm
 
 @pytest.mark.parametrize("verb", ["up", "build"])
 @pytest.mark.parametrize("cpu", ["neoverse_v2", "riscv64", "x86_64_v3"])
-def test_another_family_is_refused_at_once(tmp_path: Path, verb: str, cpu: str) -> None:
+def test_another_family_without_an_emulator_is_refused_at_once(tmp_path: Path, verb: str, cpu: str) -> None:
     import archspec.cpu
 
     here = str(archspec.cpu.host().family)
@@ -183,8 +183,37 @@ def test_another_family_is_refused_at_once(tmp_path: Path, verb: str, cpu: str) 
     profile.parent.mkdir()
     partitions = f"partitions:\n  default:\n    cpu: {{microarchitecture: {cpu}}}\n"
     profile.write_text(f"schema: 1\nname: other\ndescription: Another machine\n{partitions}")
-    done = sovstack(verb, "other", "ai-hpc", "--root", tmp_path, "--build-dir", tmp_path / "build")
-    assert f"is for {family}, and this machine is {here}" in one_error(done)
+    _unregistered(family)
+    words = ("--root", tmp_path, "--build-dir", tmp_path / "build")
+    done = sovstack(verb, "other", "ai-hpc", *words, PATH=str(tmp_path))
+    assert f"programs of {family} cannot be run on {here}: there is no static qemu-{family} on PATH" in one_error(done)
+    assert "qemu-user-static" in done.stderr
+    assert not list((tmp_path / "build").rglob("*.json"))
+
+
+@pytest.mark.parametrize("word", ["arm64", "riscv64", "amd64"])
+def test_the_same_of_an_architecture_that_was_asked_for(tmp_path: Path, word: str) -> None:
+    from stack.host import emulating
+
+    family = {"arm64": "aarch64", "amd64": "x86_64"}.get(word, word)
+    if family == emulating.here():
+        pytest.skip(f"this machine is {family} itself")
+    _unregistered(family)
+    done = sovstack("up", "laptop", "--arch", word, "--build-dir", tmp_path, PATH=str(tmp_path))
+    assert f"programs of {family} cannot be run" in one_error(done)
+    told = sovstack("doctor", "laptop", "--arch", word, "--json", PATH=str(tmp_path))
+    row = next(r for r in json.loads(told.stdout) if r["what"] == f"programs of {family}")
+    assert (told.returncode, row["state"]) == (3, "unusable")
+    assert "qemu-user-static" in row["remedy"]
+
+
+def _unregistered(family: str) -> None:
+    from stack.host import emulating
+    from stack.host.library import Library, roots
+
+    emulator = Library(roots(None)).catalogue.hardware.families[family].emulator
+    if emulator and emulating.registered(emulator):
+        pytest.skip(f"this machine runs programs of {family} by an entry of its own")
 
 
 def test_a_package_linked_with_another_mpi_is_not_taken() -> None:

@@ -12,17 +12,18 @@ PACKAGE = Path(__file__).parent.parent / "stack"
 
 # (ring, modules), lowest first. Modules in one line do not import each other.
 LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("0", ("__init__", "render.__init__", "host.__init__", "errors", "quantity", "visible")),
+    ("0", ("__init__", "render.__init__", "host.__init__", "errors", "quantity", "statistics", "visible")),
     ("0", ("artifact", "words")),
     ("0", ("_document", "_fields", "_yaml")),
     ("0", ("_explain",)),
     ("0", ("document",)),
     ("1", ("recipe",)),
-    ("1", ("expressions", "facts")),
+    ("1", ("hardware",)),
+    ("1", ("expressions", "facts", "scales")),
     ("1", ("licences", "policy")),
     ("1", ("catalogue", "environment", "profile")),
     ("2", ("graph", "target")),
-    ("2", ("facts_check", "offer")),
+    ("2", ("emulation", "facts_check", "offer")),
     ("2", ("check",)),
     ("2", ("plan",)),
     ("3", ("lock", "sources", "verdict")),
@@ -35,19 +36,23 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
                 "assertions",
                 "buildroot",
                 "closure",
+                "contract",
                 "exit_test",
                 "explain",
                 "forbidding",
+                "history",
                 "render.html",
                 "render.text",
-                "schema",
             ),
-            *("sif", "solver", "statements"),
+            *("repeats", "sif", "solver", "statements"),
         ),
     ),
     (
         "4",
-        ("audit.__init__", "audit.completeness", "audit.copyright", "audit.coverage", "audit.forbidden", "audit.purl"),
+        (
+            *("audit.__init__", "audit.completeness", "audit.copyright", "audit.coverage", "audit.forbidden"),
+            *("audit.purl", "card", "render.plot"),
+        ),
     ),
     (
         "4",
@@ -60,23 +65,37 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
                 "inspection",
                 "migration",
                 "refusing",
+                "outcome",
                 "verify",
                 "render.apptainer",
             ),
             *("render.modules", "render.reframe", "render.spack", "source"),
         ),
     ),
-    ("4", ("render.jobs", "render.pipeline", "audit.facts_text", "audit.inventory")),
-    ("4", ("aspects", "audit.document", "audit.questions")),
+    (
+        "4",
+        (
+            "render.jobs",
+            "render.pipeline",
+            "audit.facts_text",
+            "audit.inventory",
+            "card_difference",
+            "regression",
+            "schema",
+        ),
+    ),
+    ("4", ("aspects", "audit.document", "audit.questions", "history_page", "history_text", "overhead", "probing")),
     ("4", ("audit.cyclonedx", "audit.policy", "audit.situation", "audit.spdx", "difference_settings")),
     ("4", ("audit.levels", "audit.policy_text", "difference")),
     ("4", ("audit.answer", "audit.page", "difference_text")),
     ("4", ("difference_markdown", "report")),
+    ("4", ("card_text",)),
+    ("4", ("card_page",)),
     ("5", ("publish", "up")),
     ("edge", ("host.*", "inside_spack.*")),  # its modules may import each other; the second are run by Spack's Python
     ("top", ("options",)),
     ("top", ("answers",)),
-    ("top", ("assess", "compare", "know", "leave", "trust", "verbs")),
+    ("top", ("assess", "cards", "compare", "know", "leave", "remember", "suites", "trust", "verbs")),
     ("top", ("cli",)),
     ("top", ("__main__",)),
 )
@@ -137,7 +156,22 @@ PURE = [
     name
     for name in MODULES
     if not name.startswith(("host.", "inside_spack."))
-    and name not in ("answers", "assess", "cli", "compare", "know", "leave", "options", "trust", "verbs", "__main__")
+    and name
+    not in (
+        "answers",
+        "assess",
+        "cards",
+        "cli",
+        "compare",
+        "know",
+        "leave",
+        "options",
+        "remember",
+        "suites",
+        "trust",
+        "verbs",
+        "__main__",
+    )
 ]
 
 
@@ -189,10 +223,13 @@ def test_only_the_top_imports_the_edge() -> None:
         "answers",
         "cli",
         "assess",
+        "cards",
         "compare",
         "know",
         "leave",
+        "suites",
         "options",
+        "remember",
         "trust",
         "up",
         "verbs",

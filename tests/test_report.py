@@ -316,6 +316,15 @@ def test_the_same_content_gives_the_same_bytes(laptop: Plan) -> None:
     assert reports.as_html(one) == reports.as_html(two)
 
 
+def test_pages_beside_it_are_linked_and_nothing_else(laptop: Plan) -> None:
+    pages = (("identity card", "ai-hpc/a b/card.html"), ("<b>", "cards.html"))
+    text = reports.as_html(make_report(laptop, pages=pages))
+    assert 'Beside this page: <a href="./ai-hpc/a%20b/card.html">identity card</a>, <a' in text
+    assert '<a href="./cards.html">&lt;b&gt;</a>' in text
+    assert text.count("href=") == 2
+    assert "href=" not in reports.as_html(make_report(laptop))
+
+
 def test_lines_to_type_are_quoted_for_a_shell(laptop: Plan) -> None:
     image = Image("build/a b'; rm -rf $HOME/i.sif", IMAGE, 1)
     data = json.loads(reports.as_json(make_report(laptop, image=image, modules="my modules")))

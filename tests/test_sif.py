@@ -127,3 +127,12 @@ def test_a_second_file_system_is_no_evidence() -> None:
     for data, count in ((file((sif.PARTITION, b"overlay", "overlay")), 2), (patched(file(), 4096 + 585, b"\x06"), 0)):
         with pytest.raises(StackError, match=f"a SIF with {count} file systems"):
             sif.base(data[: sif.HEAD_BYTES], len(data), "x.sif")
+
+
+def test_the_header_names_the_architecture() -> None:
+    assert sif.architecture(file(), "x.sif") == "amd64"
+    riscv = HEADER.size - 8 * 8 - 16 - 3
+    assert sif.architecture(patched(file(), riscv, b"12\0"), "x.sif") == "riscv64"
+    assert sif.architecture(patched(file(), riscv, b"99\0"), "x.sif") == ""
+    with pytest.raises(StackError, match="not a SIF file"):
+        sif.architecture(b"x" * 200, "x.sif")

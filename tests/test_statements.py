@@ -119,6 +119,13 @@ def test_a_verdict_is_a_test_result_by_the_formats_own_library() -> None:
     assert digests == {"suite": SHA["c"], "stack.lock.json": SHA["b"], "verdict.json": SHA["d"]}
 
 
+def test_the_identity_card_is_attested_where_there_is_one() -> None:
+    said = statements.checks_result("ai.sif", verdict(check("A", "pass")), SHA["d"], SHA["e"])
+    found = predicate(said, result_pb.TestResult())
+    assert {c.name: c.digest["sha256"] for c in found.configuration}["card.json"] == SHA["e"]
+    assert "card.json" not in canonical_json(statements.checks_result("ai.sif", verdict(check("A", "pass")), SHA["d"]))
+
+
 def test_a_number_beyond_its_bound_is_a_failed_test() -> None:
     said = statements.checks_result("ai.sif", verdict(check("A", "pass"), check("B", "pass", 2)), SHA["d"])["predicate"]
     assert (said["result"], said["passedTests"], said["failedTests"]) == ("FAILED", ["A"], ["B"])

@@ -119,6 +119,8 @@ def test_release_puts_the_locks_beside_the_documents(locked: Path) -> None:
     [
         (("lock",), "name a profile, or say --all"),
         (("lock", "generic-x86", "--all", "--partition", "cpu"), "--all is every partition"),
+        (("lock", "generic-x86", "--all", "--arch", "arm64"), "--arch is one cell"),
+        (("audit", "--all", "--arch", "arm64"), "--arch one"),
         (("lock", "generic-x86", "nosuch", "--all", "--check"), "nosuch"),
         (("build", "generic-x86", "numerics", "--nodes", "3"), "--nodes is for a build that a scheduler spreads"),
         (("build", "generic-x86", "numerics", "--prefix", "/usr"), "the system has that folder for its own"),

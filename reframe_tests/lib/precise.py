@@ -29,6 +29,13 @@ def split(a):
     return high, a - high
 
 
+def two_product(a, b):
+    """p + e == a b exactly, p the rounded product."""
+    p = a * b
+    (ah, al), (bh, bl) = split(a), split(b)
+    return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
+
+
 def product(a, b):
     """(high, low, |A||B|): A B as an unevaluated sum high + low with about 106 bits, and the product of magnitudes."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
@@ -62,3 +69,52 @@ def worst(computed, reference, bound):
     i, j = np.unravel_index(int(np.argmax(ratio)), ratio.shape)
     got, want = float(np.asarray(computed)[i, j]), float(reference[0][i, j])
     return float(ratio[i, j]), f"entry ({i}, {j}): expected {want!r}, got {got!r}, {ratio[i, j]:.3g} times the bound"
+
+
+# --- complex numbers, as matrices of real ones ---
+
+
+def tall(z):
+    """[Re; Im] of a complex matrix: what `square` multiplies."""
+    return np.vstack([z.real, z.imag]) if np.iscomplexobj(z) else np.asarray(z, np.float64)
+
+
+def square(z):
+    """[[Re, -Im], [Im, Re]]: `square(A) @ tall(B)` is `tall(A B)`."""
+    return np.block([[z.real, -z.imag], [z.imag, z.real]]) if np.iscomplexobj(z) else np.asarray(z, np.float64)
+
+
+def complete(*arrays):
+    """All of them complex if one is, otherwise as they are, so that `square` and `tall` fit each other."""
+    mixed = any(map(np.iscomplexobj, arrays))
+    return [np.asarray(x, np.complex128 if mixed else np.float64) for x in arrays]
+
+
+def total(*pairs):
+    """`product` of the sum of products A B; complex ones by parts, as `tall`. A residual cancels, and stays right."""
+    flat = complete(*(x for pair in pairs for x in pair))
+    lefts, rights = [square(x) for x in flat[0::2]], [tall(x) for x in flat[1::2]]
+    return product(np.hstack(lefts), np.vstack(rights))
+
+
+def scaled(a, factors):
+    """(p, e): p + e is the matrix with its columns times real factors, exactly."""
+    if not np.iscomplexobj(a):
+        return two_product(np.asarray(a, np.float64), np.asarray(factors, np.float64))
+    (pr, er), (pi, ei) = (two_product(part.astype(np.float64), factors) for part in (a.real, a.imag))
+    return pr + 1j * pi, er + 1j * ei
+
+
+def residual(*pairs):
+    """The sum of products A B, with the error of about one rounding of itself; complex where an input is."""
+    high, low, _ = total(*pairs)
+    value = high + low
+    if not any(np.iscomplexobj(x) for pair in pairs for x in pair):
+        return value
+    half = value.shape[0] // 2
+    return value[:half] + 1j * value[half:]
+
+
+def norm1(a):
+    """The largest sum of magnitudes of a column."""
+    return float(np.abs(a).sum(axis=0).max())

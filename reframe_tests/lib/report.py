@@ -16,13 +16,21 @@ class Report:
         self.stream = stream or sys.stdout
         self.faults = 0
 
-    def _line(self, kind, **fields):
+    def _line(self, kind, /, **fields):
         self.stream.write(json.dumps({"sovstack": kind, **fields}) + "\n")
         self.stream.flush()
 
     def metric(self, name, value, detail=""):
         """One number; `detail` says what was expected and what came out, on which input."""
         self._line("metric", name=name, value=float(value), detail=detail[:1000])
+
+    def number(self, name, **fields):
+        """A result for the numerical identity card; `identity.py` makes them of arrays."""
+        self._line("number", name=name, **fields)
+
+    def switch(self, name, value):
+        """Something set that changes how numbers are computed, such as an environment variable."""
+        self._line("switch", name=name, value=str(value))
 
     def fault(self, text):
         """Something wrong that no number tells."""

@@ -6,26 +6,27 @@ from pathlib import Path
 import reframe as rfm
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
-from image_check import ImageCheck, systems
-
-BUILD_AND_RUN = "mpicc -O2 -o ring {suite}/mpi/src/ring.c && exec mpiexec -n 2 ./ring 2"
+from suite import SuiteCheck, systems
 
 
 @rfm.simple_test
-class MpiProgram(ImageCheck):
+class MpiProgram(SuiteCheck):
     """A C program: compiled by the image's wrapper, started by the image's launcher."""
 
     descr = "A compiled MPI program: exact integer all-reduce and a ring"
     valid_systems = systems("MpiProgram")
     tags = {"ci", "mpi"}
-    program = ["sh", "-c", BUILD_AND_RUN]
+    prepare = [["mpicc", "-O2", "-o", "{work}/ring", "{suite}/mpi/src/ring.c"]]
+    program = ["{work}/ring", "{ranks}"]
+    ranks = 2
 
 
 @rfm.simple_test
-class Mpi4py(ImageCheck):
+class Mpi4py(SuiteCheck):
     """A Python program over NumPy buffers."""
 
     descr = "mpi4py on two ranks: ping-pong and exact all-reduce"
     valid_systems = systems("Mpi4py")
     tags = {"ci", "mpi", "perf"}
-    program = ["mpiexec", "-n", "2", "python3", "{suite}/mpi/src/pingpong.py", "2"]
+    program = ["{python}", "{suite}/mpi/src/pingpong.py", "{ranks}"]
+    ranks = 2

@@ -6,14 +6,14 @@ from pathlib import Path
 import reframe as rfm
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
-from image_check import ImageCheck, systems
+from suite import SuiteCheck, systems
 
 
 @rfm.simple_test
-class Versions(ImageCheck):
+class Versions(SuiteCheck):
     """Runs each recipe's own version command inside the image."""
 
     descr = "Every component loads and has the locked version"
     valid_systems = systems("Versions")
     tags = {"ci", "smoke"}
-    program = ["python3", "{suite}/smoke/src/versions.py"]
+    program = ["{python}", "{suite}/smoke/src/versions.py"]

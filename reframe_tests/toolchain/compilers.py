@@ -6,15 +6,15 @@ from pathlib import Path
 import reframe as rfm
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
-from image_check import ImageCheck, systems
+from suite import SuiteCheck, systems
 
 
 @rfm.simple_test
-class Compilers(ImageCheck):
+class Compilers(SuiteCheck):
     """Compiles and runs one program per language."""
 
     descr = "C, C++, Fortran and OpenMP programs compile and run"
     valid_systems = systems("Compilers")
     tags = {"ci", "smoke"}
     threads = 2
-    program = ["python3", "{suite}/toolchain/src/compile.py"]
+    program = ["{python}", "{suite}/toolchain/src/compile.py"]

@@ -40,8 +40,8 @@ class Exit:
 
 @dataclass(frozen=True)
 class Proof:
-    """A passed run of the numerical suite. `makers`: whose hardware it ran on; `isa`: the CPU family;
-    `open`: whether anybody may make it."""
+    """A passed run of the numerical suite. `makers`: whose hardware it ran on; `isa`: the CPU family, and that it was
+    emulated; `open`: whether anybody may make it."""
 
     cell: str
     makers: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What is said of a cell's image, gathered: its provenance, the checks' verdict, and the SBOMs."""
+"""What is said of a cell's image, gathered: its provenance, the checks' verdict, its identity card, and the SBOMs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stack import __version__, build, statements
+from stack import card as cards
 from stack.artifact import Command, canonical_json, public
 from stack.errors import StackError, bad_input, host_lacks
 from stack.host import apptainer, files, image, keys, locking, mirroring, sealing, software, tooling
@@ -21,7 +22,7 @@ from stack.host.sealing import Evidence
 from stack.host.source_build import Built
 from stack.lock import Lock
 from stack.sources import Wanted, needed
-from stack.statements import VERDICT, Repository
+from stack.statements import CARD, VERDICT, Repository
 from stack.verdict import Verdict
 
 Sources = tuple[tuple[str, str, str], ...]
@@ -34,14 +35,16 @@ def evidence(cell: Cell, lock: Lock, made: Image, built: Built | None, sources: 
     if verdict := _verdict(cell, made):
         data = canonical_json(verdict.model_dump(mode="json", by_alias=True)).encode()
         objects[VERDICT] = data
-        said["verdict"] = statements.checks_result(name, verdict, hashlib.sha256(data).hexdigest())
+        card = objects[CARD] = cards.text(cards.make(verdict, lock)).encode()
+        both = (hashlib.sha256(content).hexdigest() for content in (data, card))
+        said["verdict"] = statements.checks_result(name, verdict, *both)
     return Evidence(objects, said)
 
 
 def standing(cell: Cell) -> tuple[Lock, Image]:
     """The image that is there, and its lock; raises where one is missing, or there is no Apptainer."""
     lock, made, plan = locking.read(cell), image.present(cell.folder, cell.name), cell.plan
-    remedy = f"`sovstack build {plan.profile.name} {plan.environment.name}` builds it"
+    remedy = f"`sovstack build {' '.join(cell.words)}` builds it"
     if lock is None or made is None:
         raise bad_input(f"there is no image of {plan.cell} in {shown(cell.build_dir)}", remedy=remedy)
     if made.lock != lock.digest:
@@ -139,7 +142,8 @@ def _verdict(cell: Cell, made: Image) -> Verdict | None:
         found = Verdict.model_validate_json(files.read_text(cell.folder / VERDICT, MAX_VERDICT_BYTES))
     except (StackError, ValueError):
         return None
-    return found if (found.image, found.lock) == (made.sha256, made.lock) else None
+    same = (found.image, found.lock, found.provider) == (made.sha256, made.lock, "")
+    return found if same else None
 
 
 def _documents(cell: Cell, lock: Lock, made: Image, built: Built | None) -> Mapping[str, bytes]:

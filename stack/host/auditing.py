@@ -105,7 +105,10 @@ class Auditor:
             # An image for an accelerator runs without one too: only a check that used it says anything of it.
             used = any(c.result == "pass" and ACCELERATED in c.tags for c in found.checks)
             who = accelerator if accelerator and used else ran
-            yield Proof(found.cell, (who,) if who else (), family, not licensors, found.date[:10])
+            # An emulator shows that the instruction set does; of anybody's hardware it says nothing.
+            emulated = bool(found.machine and found.machine.emulator)
+            isa = f"{family} (emulated)" if emulated else family
+            yield Proof(found.cell, (who,) if who and not emulated else (), isa, not licensors, found.date[:10])
 
 
 def others(library: Library, environment: str, build_dir: Path) -> tuple[Locked, ...]:
@@ -165,7 +168,7 @@ def _lock(cell: Cell) -> Lock:
     """The cell's lock: of its image where one stands, else the current one; raises where there is none."""
     found, remedy = (
         locking.read(cell),
-        f"`sovstack lock {cell.plan.profile.name} {cell.plan.environment.name}` makes one",
+        f"`sovstack lock {' '.join(cell.words)}` makes one",
     )
     if found is None:
         raise bad_input(f"there is no lock of {cell.plan.cell}", remedy=remedy)

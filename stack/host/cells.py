@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from stack import emulation
 from stack import plan as planning
 from stack import target as targets
 from stack.catalogue import Catalogue
 from stack.check import check_environment, check_profile
 from stack.document import Document
-from stack.errors import Faults, bad_input, host_lacks
-from stack.host import checking, detect, solving, spack
+from stack.errors import Faults, bad_input
+from stack.host import checking, detect, emulating, solving, spack
 from stack.host.library import Library, absolute, shown
 from stack.plan import Plan
 from stack.profile import UNDECIDING
@@ -33,6 +34,7 @@ class Cell:
     notices: tuple[str, ...]
     roots: tuple[Path, ...] = ()
     texts: Mapping[str, Document] = field(default_factory=dict)  # profile and environment as they were written
+    arch: str = ""  # the CPU family that was asked for with --arch
 
     @property
     def folder(self) -> Path:
@@ -56,13 +58,24 @@ class Cell:
         return self.roots[0] / RELEASED / self.plan.cell
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """What names the cell on a command line, after a verb."""
+        partition = next(iter(self.plan.profile.partitions))
+        which = () if partition == self.plan.target.partition else ("--partition", self.plan.target.partition)
+        arch = ("--arch", self.arch) if self.arch else ()
+        return (self.plan.profile.name, self.plan.environment.name, *which, *arch)
+
+    @property
     def name(self) -> str:
         """The environment's name: the image's and the module's too."""
         return self.plan.environment.name
 
 
-def open_cell(library: Library, profile: str, environment: str | None, partition: str | None, build_dir: Path) -> Cell:
-    """Read, check and plan. Raises with every fault of both documents."""
+def open_cell(
+    library: Library, profile: str, environment: str | None, partition: str | None, build_dir: Path,
+    arch: str | None = None,
+) -> Cell:  # fmt: skip
+    """Read, check and plan. Raises with every fault of both documents. `arch`: a word for a CPU family."""
     catalogue = library.catalogue
     profile_document, site = library.profile(profile)
     environment_document, wanted = library.environment(environment or catalogue.defaults.environment)
@@ -71,15 +84,15 @@ def open_cell(library: Library, profile: str, environment: str | None, partition
     checking.policy(library, profile_document, faults)
     check_environment(environment_document, catalogue, faults)
     faults.raise_if_any()
-    facts = detect.facts()
-    target = targets.resolve(site, partition or next(iter(site.partitions)), catalogue, facts)
+    facts, family = detect.facts(), emulation.family(arch, catalogue) if arch else ""
+    target = targets.resolve(site, partition or next(iter(site.partitions)), catalogue, facts, family)
     plan = planning.make(site, wanted, target, catalogue)
     documents = {"profile": deciding(profile_document), "environment": environment_document.digest}
     if plan.built:
         documents["overlay"] = solving.marks(spack.overlays(library.roots))
-    notices = _notices(plan, catalogue, facts)
+    notices = () if family else _notices(plan, catalogue, facts)
     texts = {"profile": profile_document, "environment": environment_document}
-    return Cell(plan, catalogue, facts, documents, absolute(build_dir), notices, library.roots, texts)
+    return Cell(plan, catalogue, facts, documents, absolute(build_dir), notices, library.roots, texts, family)
 
 
 def deciding(profile: Document) -> str:
@@ -87,12 +100,16 @@ def deciding(profile: Document) -> str:
     return replace(profile, data={key: v for key, v in profile.data.items() if key not in UNDECIDING}).digest
 
 
-def examine(library: Library, profile: str, build_dir: Path) -> tuple[list[dict[str, str]], str, bool]:
+def examine(
+    library: Library, profile: str, build_dir: Path, arch: str | None = None
+) -> tuple[list[dict[str, str]], str, bool]:
     """What `doctor` says of this machine for a profile's images: rows, text, and whether a build can run."""
     from stack.host import doctor  # with what it imports: no other verb of a cell needs it
 
-    cell = open_cell(library, profile, None, None, build_dir)
+    cell = open_cell(library, profile, None, None, build_dir, arch)
     findings = doctor.examine(cell.build_dir, system=cell.plan.target.os)
+    if arch:
+        findings = (*findings, doctor.emulated(cell.plan.target.family, cell.catalogue.hardware))
     rows = [asdict(f) for f in findings]
     lines = [
         f"{f.state:9} {f.what:20} {f.detail}{f'  -> {f.remedy}' if f.stops and f.remedy else ''}" for f in findings
@@ -112,14 +129,9 @@ def _notices(plan: Plan, catalogue: Catalogue, facts: HostFacts) -> tuple[str, .
 
 def buildable(cell: Cell) -> None:
     """Raise where the cell's image cannot be built on this machine, whatever were installed."""
-    import archspec.cpu
-
     plan = cell.plan
     if plan.base is None:
         what = f"{plan.cell} is for the machine's own OS, and images alone are built here so far"
-        verbs = f"`sovstack lock {plan.profile.name} {plan.environment.name}`, then `sovstack render` the same"
+        verbs = f"`sovstack lock {' '.join(cell.words)}`, then `sovstack render` the same"
         raise bad_input(what, remedy=f"{verbs}; on the machine: spack -e {shown(cell.folder)}/spack install")
-    here, there = str(archspec.cpu.host().family), plan.target.family
-    if here != there:
-        what = f"{plan.target.name} is for {there}, and this machine is {here}"
-        raise host_lacks(what, f"build it on a machine of {there}")
+    emulating.needed(plan.target.family, cell.catalogue.hardware)

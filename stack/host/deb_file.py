@@ -1,8 +1,10 @@
-"""One file out of a Debian package, without unpacking it and without dpkg."""
+"""One file out of a Debian package, or the package without its compression: without unpacking it, and without dpkg."""
 
 from __future__ import annotations
 
 import io
+import lzma
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -27,13 +29,39 @@ def text(path: Path, member: str) -> str | None:
         raise bad_input(f"not a Debian package that can be read: {error}", Position(str(path))) from None
 
 
-def _find_data(handle: io.BufferedReader) -> None:
-    """Go to where the archive of the package's files begins."""
+def plain(path: Path, into: Path) -> Path | None:
+    """Write the same package with its files not compressed; None where they are not, or in a way unknown here.
+
+    Raises `StackError` for what is no package.
+    """
+    try:
+        with path.open("rb") as handle:
+            header = _find_data(handle)
+            start, name = handle.tell(), header[:16].rstrip(b" /")
+            if name != b"data.tar.xz":
+                return None
+            with lzma.open(handle) as data, into.open("wb") as out:
+                handle.seek(0)
+                out.write(handle.read(start - _HEADER))
+                handle.seek(start)
+                out.write(header)
+                shutil.copyfileobj(data, out, 1 << 20)
+                size = out.tell() - start
+                out.write(b"\n" * (size % 2))
+                out.seek(start - _HEADER)
+                out.write(b"data.tar".ljust(16) + header[16:48] + b"%-10d" % size + header[58:])
+    except (OSError, ValueError, EOFError, lzma.LZMAError) as error:
+        raise bad_input(f"not a Debian package that can be read: {error}", Position(str(path))) from None
+    return into
+
+
+def _find_data(handle: io.BufferedReader) -> bytes:
+    """Go to where the archive of the package's files begins; its header."""
     if handle.read(len(_MAGIC)) != _MAGIC:
         raise ValueError("it does not begin as one")
     while header := handle.read(_HEADER):
         if header.startswith(b"data.tar"):
-            return
+            return header
         size = int(header[48:58])
         handle.seek(size + size % 2, io.SEEK_CUR)
     raise ValueError("it holds no files")

@@ -15,7 +15,8 @@ from typing import Literal
 from stack.artifact import Command
 from stack.catalogue import Os
 from stack.errors import ExitCode, Fault, StackError, host_lacks
-from stack.host import apptainer
+from stack.hardware import Hardware
+from stack.host import apptainer, emulating
 from stack.host.apt_output import OFFLINE, unreachable
 from stack.host.needs import Needed, Needs, needs, tool_system
 from stack.host.run import Result, Sink, failed, run, which
@@ -205,6 +206,18 @@ def _modules(data: Needs) -> Finding:
 def _devices(data: Needs) -> Finding:
     found = [f"{what} ({path})" for path, what in data.devices.items() if Path(path).exists()]
     return Finding("GPU", "present" if found else "optional", ", ".join(found) or "none with a driver")
+
+
+def emulated(family: str, hardware: Hardware) -> Finding:
+    """Whether programs of a CPU family run here: they are this machine's own, or are emulated."""
+    name = f"programs of {family}"
+    try:
+        found = emulating.needed(family, hardware)
+    except StackError as error:
+        fault = error.faults[0]
+        return Finding(name, "unusable", fault.what, fault.remedy)
+    where = "in a namespace of our own" if found and found.line else "by the whole machine"
+    return Finding(name, "present", f"{found.text}, registered {where}" if found else "are this machine's own")
 
 
 def missing_packages(findings: Iterable[Finding]) -> tuple[str, ...]:

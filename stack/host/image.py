@@ -16,7 +16,7 @@ from stack.artifact import Command, Tree, canonical_json, digest
 from stack.build import Tools
 from stack.catalogue import Container
 from stack.errors import StackError, host_lacks
-from stack.host import files, marks, sif_file
+from stack.host import files, marks, repository, sif_file
 from stack.host.run import Sink, run
 from stack.lock import Lock
 
@@ -175,11 +175,7 @@ def make_rootfs(job: Job, sink: Sink) -> bool:
     work = _workplace(job)
     _room(job)
     sink("fetching packages")
-    packages = job.fetch()
-    repo = _fresh(work / "repo")
-    for sha256, path in packages.items():
-        (repo / f"{sha256}.deb").symlink_to(path)
-    files.write_text(repo / "Packages", build.packages_index(job.lock.os.packages))
+    repository.fill(work / "repo", job.lock.os.packages, job.fetch(), plain=job.tools.emulated)
     (work / "tmp").mkdir()
     write_tar(work / "overlay.tar", build.base_files(job.container) | job.overlay, job.epoch, _unpacked(job, work))
     if job.software:
@@ -271,7 +267,8 @@ def _room(job: Job) -> None:
     """Stop before the work when the disk cannot hold it: the tree, its tar, the squashfs and the SIF."""
     installed = sum(int(p.control.get("Installed-Size", "0")) for p in job.lock.os.packages) * 1024
     fetched = sum(p.size for p in job.lock.os.packages)
-    need, free = 2 * installed + 3 * fetched, shutil.disk_usage(job.folder).free
+    plain = installed if job.tools.emulated else 0  # packages that are not compressed
+    need, free = 2 * installed + plain + 3 * fetched, shutil.disk_usage(job.folder).free
     if free < need:
         remedy = "free some space, or choose another folder with --build-dir"
         raise host_lacks(f"{job.folder}: the build needs {need // MIB} MiB and {free // MIB} MiB are free", remedy)

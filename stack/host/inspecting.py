@@ -16,7 +16,7 @@ from stack.host.keys import PublicKey
 from stack.host.run import run
 from stack.inspection import Finding, Inspection, Json, Row, at
 from stack.sif import Object
-from stack.statements import LOCK, PROVENANCE, RELEASE, VERDICT
+from stack.statements import CARD, LOCK, PROVENANCE, RELEASE, VERDICT
 
 _LIMIT = 256 << 20  # of a document in an image
 _SIGN = "where it was built, `sovstack key new`, then `sovstack sign PROFILE ENVIRONMENT`"
@@ -201,11 +201,13 @@ def _agreement(look: _Look) -> Iterator[Finding]:
     checked = look.named(VERDICT)
     verdict = inspection.verdict(look.content(checked)) if checked else None
     listed = any(item.kind == sif.SBOM for item in look.objects)
-    there = {"SBOM": listed, "provenance": bool(said), "verdict of the checks": checked is not None}
+    there = {"SBOM": listed, "provenance": bool(said), "verdict of the checks": checked is not None,
+             "identity card": look.named(CARD) is not None}  # fmt: skip
     if absent := [what for what, found in there.items() if not found]:
         look.about["not in it"] = {"evidence": ", ".join(absent)}
-    if said or verdict:
+    if said or verdict or there["identity card"]:
         built = sif_file.base_sha256(look.path)
+        yield from _card(look, built)
     if said and at(said, "predicateType") != PROVENANCE:
         yield Finding("provenance", "changed", "the statement is of another kind")
     if said:
@@ -222,8 +224,24 @@ def _agreement(look: _Look) -> Iterator[Finding]:
         if stated := look.statement("verdict"):
             yield _same("statement of the verdict", inspection.verdict_digest(stated), look.digest(VERDICT))
             yield _same("result in that statement", *inspection.results(stated, verdict))
+            if named := inspection.verdict_digest(stated, CARD):
+                yield _same("identity card of that statement", named, look.digest(CARD))
         passed = "the checks of the image passed" if verdict.passed else "a check of the image failed, or none ran"
         yield Finding("verdict", "ok" if verdict.passed else "fails", passed)
+
+
+def _card(look: _Look, built: str) -> Iterator[Finding]:
+    """The numerical identity card, which says of which image and lock it is."""
+    item = look.named(CARD)
+    if item is None:
+        return
+    found = inspection.card(look.content(item))
+    if found is None:
+        yield Finding(CARD, "unusable", "not an identity card, or a cut-off or newer one")
+        return
+    look.about[CARD] = inspection.card_summary(found)
+    yield _same("image of the identity card", found.image, built)
+    yield _same("lock of the identity card", found.lock, look.digest(LOCK))
 
 
 def _same(what: str, said: Any, found: str | None) -> Finding:

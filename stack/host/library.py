@@ -16,6 +16,7 @@ from stack.document import MAX_BYTES, Document, did_you_mean, validate
 from stack.environment import Environment
 from stack.errors import Faults, Position, StackError, bad_input
 from stack.facts import Facts, FactsFile, Steward, Stewards, join
+from stack.hardware import Hardware
 from stack.host import parsed
 from stack.host.files import read_text
 from stack.policy import Policy
@@ -97,7 +98,7 @@ class Library:
         recipes = dict(self._all(self.files("recipes"), Recipe, faults))
         systems = dict(self._all({p.stem: p for p in sorted((data / "os").glob("*.yaml"))}, cat.Os, faults))
         containers = dict(self._all(self.files("containers"), cat.Container, faults))
-        hardware = self.load(data / "hardware.yaml", cat.Hardware, faults)
+        hardware = self.load(data / "hardware.yaml", Hardware, faults)
         defaults = self.load(data / "defaults.yaml", cat.Defaults, faults)
         upstream = self.load(data / "upstream.yaml", cat.Upstream, faults)
         faults.raise_if_any()

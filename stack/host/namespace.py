@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 
 from stack.artifact import Command
 from stack.errors import StackError, host_lacks
 from stack.host.run import run
 
 # A process namespace of its own ends everything that a build started with it, also when we are killed.
-_OWN = ("--mount", "--pid", "--fork", "--kill-child")
-ROOT = ("unshare", *_OWN)
-USER = ("unshare", "--user", "--map-root-user", "--map-auto", *_OWN)
+OWN = ("--mount", "--pid", "--fork", "--kill-child")
+ROOT = ("unshare", *OWN)
+USER = ("unshare", "--user", "--map-root-user", "--map-auto", *OWN)
 LAST_ID = 65534  # the distribution's `nobody`
 _REMEDY = (
     "as root: give root or this user 65536 ids in /etc/subuid and /etc/subgid;"
@@ -25,10 +26,10 @@ def candidates() -> tuple[tuple[str, ...], ...]:
     return (ROOT, USER) if os.geteuid() == 0 else (USER,)
 
 
-def find() -> tuple[str, ...]:
-    """The first prefix that works here. Raises `StackError` (exit code 3) when none does."""
+def find(tried: Sequence[tuple[str, ...]] = ()) -> tuple[str, ...]:
+    """The first prefix that works here, of these or of the usual ones. Raises `StackError` (exit code 3) for none."""
     told = []
-    for prefix in candidates():
+    for prefix in tried or candidates():
         why = _lacks(prefix)
         if not why:
             return prefix

@@ -43,6 +43,13 @@ class Modules(Model):
     paths: tuple[AbsolutePath, ...]
 
 
+class Emulation(Model):
+    """The package that brings QEMU's user emulation, and the one that registers it for the whole machine."""
+
+    package: Package
+    registers: Package
+
+
 class OwnApptainer(Model):
     """Where our own Apptainer comes from. Of the closure of `packages`, what matches `unpack` is unpacked."""
 
@@ -65,6 +72,7 @@ class Needs(Model):
     programs: dict[Program, Needed]
     squashfs_minimum: Version
     modules: Modules
+    emulation: Emulation
     devices: dict[AbsolutePath, Line]
     development: dict[Program, Package] = Field(description="program -> package: what the tests use besides")
     disk_gib: Annotated[int, Field(ge=1)]

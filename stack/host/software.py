@@ -27,7 +27,7 @@ class Options:
     """How a build is done. `offline`: nothing is fetched, and everything runs without a network.
 
     `fresh`: what stands there is built again; `mirror`: a Spack source mirror; `cache`: a Spack build cache, in which
-    `signer` signs what is new; `prefix`: where the software is to stand.
+    `signer` signs what is new; `prefix`: where the software is to stand; `lenient`: as `Markets` has it.
     """
 
     offline: bool = False
@@ -38,6 +38,7 @@ class Options:
     spread: Spread | None = None
     fresh: bool = False
     signer: PrivateKey | None = None
+    lenient: bool = False
 
 
 def usable(cell: Cell, options: Options) -> None:
@@ -46,12 +47,12 @@ def usable(cell: Cell, options: Options) -> None:
     given = [name for name, value in {**asked, "--jobs": options.jobs, "--scheduler": options.spread}.items() if value]
     if given and not cell.plan.built:
         what = f"nothing of {cell.plan.cell} is built from source, so {', '.join(given)} would do nothing"
-        raise bad_input(what, remedy=f"see `sovstack plan {cell.plan.profile.name} {cell.plan.environment.name}`")
+        raise bad_input(what, remedy=f"see `sovstack plan {' '.join(cell.words)}`")
     for name, folder in (("--mirror", options.mirror), ("--build-cache", options.cache)):
         if folder and folder.exists() and not folder.is_dir():
             raise bad_input(f"{name} {folder} is not a folder", remedy="name a folder")
     if options.offline and options.mirror and not options.mirror.exists():
-        fill = f"`sovstack mirror {cell.plan.profile.name} {cell.plan.environment.name} --into` it, with a network"
+        fill = f"`sovstack mirror {' '.join(cell.words)} --into` it, with a network"
         raise bad_input(f"--mirror {options.mirror} does not exist, and --offline fetches nothing", remedy=fill)
     if options.prefix is not None and (why := unusable(options.prefix)):
         raise bad_input(
@@ -79,7 +80,7 @@ def job(
     together = build_root(lock)
     path = next((p for p, found in locking.current(cell) if found.digest == lock.digest), None)
     if path is None:
-        again = f"`sovstack lock {cell.plan.profile.name} {cell.plan.environment.name}`"
+        again = f"`sovstack lock {' '.join(cell.words)}`"
         raise bad_input(f"the lock of {cell.plan.cell} is stale, so that no build can be made of it", remedy=again)
     made = SourceJob(
         spack=engine(cell, options, progress, dry=dry),
@@ -92,6 +93,7 @@ def job(
         fetch=lambda: fetch(cell, together, options, progress),
         mmdebstrap=tools.mmdebstrap,
         namespace=tools.namespace,
+        emulated=tools.emulated,
         mirror=mirror(cell, options),
         cache=cell.folder / "buildcache",
         folder=cell.folder / "source",

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import build, buildroot, source
+from stack import buildroot, source
 from stack.artifact import Command, canonical_json
 from stack.errors import ExitCode, Fault, StackError
-from stack.host import cache_reading, cache_signing, files, packing, slurm, spack
+from stack.host import cache_reading, cache_signing, files, packing, repository, slurm, spack
 from stack.host.run import Result, Sink, failed, run
 from stack.host.source_job import SourceJob, Spread, room
 from stack.render.jobs import Job, send
@@ -81,11 +81,8 @@ def make_root(job: SourceJob, sink: Sink) -> Path:
     discard(job, root, job.folder / "tree", job.folder / "work")
     sink("fetching packages")
     work = job.folder / "work"
-    (work / "repo").mkdir(parents=True)
+    repository.fill(work / "repo", job.packages, job.fetch(), plain=job.emulated)
     (work / "tmp").mkdir()
-    for sha256, path in job.fetch().items():
-        (work / "repo" / f"{sha256}.deb").symlink_to(path)
-    files.write_text(work / "repo/Packages", build.packages_index(job.packages))
     run(_root_command(job, work, root), sink, log=job.log)
     discard(job, work)
     files.write_text(note, canonical_json({"key": job.root_key}))
@@ -95,8 +92,9 @@ def make_root(job: SourceJob, sink: Sink) -> Path:
 def _root_command(job: SourceJob, work: Path, root: Path) -> Command:
     names = [f"{p.name}={p.version}" for p in job.packages if "Essential" not in p.control]
     return buildroot.rootfs(
-        job.mmdebstrap, job.namespace, job.container, names, job.architecture, job.epoch, str(work), str(root)
-    )
+        job.mmdebstrap, job.namespace, job.container, names, job.architecture, job.epoch, str(work), str(root),
+        emulated=job.emulated,
+    )  # fmt: skip
 
 
 def discard(job: SourceJob, *folders: Path) -> None:

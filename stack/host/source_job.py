@@ -18,7 +18,7 @@ from stack.profile import Scheduler
 from stack.source import Wanted
 from stack.statements import Repository
 
-PACKING = 3  # raised when the same tree is packed otherwise
+PACKING = 4  # raised when the same tree is packed otherwise
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class SourceJob:
     spread: Spread | None = None
     signer: PrivateKey | None = None
     trusted: tuple[PublicKey, ...] = ()
+    emulated: bool = False
 
     @property
     def wanted(self) -> Wanted:

@@ -29,7 +29,7 @@ _MAX = 64 << 20
 
 
 def verdict(path: Path) -> Any:
-    """A verdict that passed, and is about the lock beside it."""
+    """A verdict that passed, and is about the lock beside it; of software that is not ours there is none."""
     from stack.host.checks import MAX_VERDICT_BYTES
     from stack.verdict import Verdict
 
@@ -38,7 +38,7 @@ def verdict(path: Path) -> Any:
         same = files.sha256(path.with_name("stack.lock.json")) == found.lock
     except (StackError, ValueError, OSError):
         return None
-    return found if found.passed and same else None
+    return found if found.passed and same and not found.provider else None
 
 
 def numerical(checks: Iterable[Check]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stack import build
 from stack.errors import host_lacks
-from stack.host import apptainer, doctor, namespace, software
+from stack.host import apptainer, doctor, emulating, namespace, software
 from stack.host.cells import Cell
 from stack.host.run import Sink
 
@@ -18,7 +18,8 @@ def ready(cell: Cell, sink: Sink, *, offline: bool) -> None:
         doctor.require(doctor.examine(folder, system=system))
     else:
         doctor.ensure(sink, folder, system=system)
-    namespace.find()  # asked before anything is fetched
+    if emulating.of(cell) is None:
+        namespace.find()  # asked before anything is fetched; of an emulated build that was asked above
     if apptainer.find():
         return
     if offline:
@@ -26,13 +27,19 @@ def ready(cell: Cell, sink: Sink, *, offline: bool) -> None:
     apptainer.install(sink, cell.plan.profile.mirrors)
 
 
-def tools(*, offline: bool, dry: bool) -> build.Tools:
+def tools(cell: Cell, *, offline: bool, dry: bool) -> build.Tools:
     """Where the tools are, and the namespace in which they run: offline, one without a network."""
-    found = namespace.candidates()[0] if dry else namespace.find()
+    emulated = emulating.of(cell)
+    found = emulated.building if emulated else _namespace(dry)
     return build.Tools(
         apptainer.tool("mmdebstrap") or "mmdebstrap",
         apptainer.tool("mksquashfs") or "mksquashfs",
         str(apptainer.find() or "apptainer"),
         apptainer.environment(),
         software.without_network(found) if offline else found,
+        emulated is not None,
     )
+
+
+def _namespace(dry: bool) -> tuple[str, ...]:
+    return namespace.candidates()[0] if dry else namespace.find()

@@ -17,9 +17,12 @@ from stack.host import (
     attesting,
     cells,
     checks,
+    emulating,
+    examining,
     files,
     image,
     locking,
+    native,
     pip,
     rebuilding,
     reports,
@@ -31,8 +34,10 @@ from stack.host import (
     versions,
 )
 from stack.host.cells import Cell
+from stack.host.examining import Asked
 from stack.host.image import Image, Job
 from stack.host.keys import PrivateKey
+from stack.host.placing import HERE, Place
 from stack.host.progress import Progress
 from stack.host.reports import Done, Written
 from stack.host.sealing import Evidence
@@ -51,14 +56,15 @@ class Workshop:
 
     def __init__(
         self, cell: Cell, progress: Progress, *, dry: bool = False, wait: bool = True,
-        options: software.Options | None = None,
+        options: software.Options | None = None, place: Place = HERE,
     ) -> None:  # fmt: skip
         self.cell, self.progress, self.dry, self.wait = cell, progress, dry, wait
-        self.options = options or software.Options()
+        self.options, self.place = options or software.Options(), place
         self._open = contextlib.ExitStack()
         self._lock: Lock | None = None
         self._image: Image | None = None
         self._built: Built | None = None
+        self._tree: native.Tree | None = None
         self._verdict: Verdict | None = None
         self._changes: tuple[Change, ...] = ()
         self._reused = False
@@ -97,7 +103,7 @@ class Workshop:
             tooling.ready(self.cell, self.progress.line, offline=self.options.offline)
 
     def _tools(self) -> build.Tools:
-        return tooling.tools(offline=self.options.offline, dry=self.dry)
+        return tooling.tools(self.cell, offline=self.options.offline, dry=self.dry)
 
     # --- lock ---
 
@@ -118,7 +124,7 @@ class Workshop:
 
     def _relock(self) -> None:
         with self.progress.stage("lock") as running:
-            made = resolving.relock(self.cell, resolving.Markets(), self.progress.line)
+            made = resolving.relock(self.cell, resolving.Markets(lenient=self.options.lenient), self.progress.line)
             if made.reused:
                 running.reused("neither an input nor the mirror changed")
             self._lock, self._changes = made.lock, made.changes
@@ -133,7 +139,11 @@ class Workshop:
             return solved.under(plan.cell)
         found = str(apptainer.find() or "apptainer")
         sif = f"{self.cell.name}.sif"
-        inside = solved | render_apptainer.definition(plan, lock) | render_reframe.settings(plan, self.cell.facts)
+        inside = (
+            solved
+            | render_apptainer.definition(plan, lock)
+            | render_reframe.settings(plan, self.cell.facts, checks.where(self.cell))
+        )
         return inside.under(plan.cell) | render_modules.tree(plan, lock, sif, found, apptainer.environment())
 
     def _spack_lock(self, lock: Lock | None) -> Tree:
@@ -163,7 +173,7 @@ class Workshop:
             definition=definition,
             inspection=next(file.text for _path, file in render_apptainer.inspection(plan, lock)),
             tools=tools,
-            versions={} if self.dry else versions.tools(tools),
+            versions={} if self.dry else versions.tools(tools, emulating.of(self.cell)),
             epoch=self.cell.catalogue.defaults.source_date_epoch,
             folder=self.cell.folder,
             name=self.cell.name,
@@ -231,34 +241,26 @@ class Workshop:
 
     # --- checks ---
 
-    def verified(
-        self, made: Image | None, *, fresh: bool = False, preload: Path | None = None, only: tuple[str, ...] = ()
-    ) -> Verdict | None:
-        """The verdict on an image: an earlier one when it still stands, unless `fresh`."""
-        found = apptainer.find()
-        if made is None or self._lock is None or found is None:
+    def verified(self, made: Image | Built | None, asked: Asked) -> Verdict | None:
+        """The verdict on an image or on what was built: an earlier one when it still stands, unless `asked` anew."""
+        if made is None or self._lock is None:
             return None
-        where = checks.paths(self.cell, made.path, found, preload)
-        env = checks.environment(apptainer.environment())
-        if self.dry:
-            for command in verify.commands(where, env, only):
-                self._print(command)
-            return None
-        partial = bool(only) or preload is not None
-        standing = None if fresh or partial else checks.standing(self.cell, made, self._lock)
-        if standing:
-            self._reused = True
-            self.progress.reused("checks", f"verdict of {standing.date}; --fresh checks again")
-            self._verdict = standing
-            return standing
-        with self.progress.stage("checks"):
-            self._verdict = checks.check(self.cell, self._lock, made, where, env, self.progress.line, only)
+        subject = examining.Subject(self._lock, made, self._tree)
+        show = self._print if self.dry else None
+        self._verdict, self._reused = examining.examine(self.cell, subject, asked, self.place, self.progress, show)
         return self._verdict
 
     def standing(self) -> Image:
         """The image that is there, beside its lock; raises where there is none, or no Apptainer."""
         self._lock, self._image = attesting.standing(self.cell)
         return self._image
+
+    def tested(self) -> Image | Built:
+        """What is there to be checked: the image, or its software without one."""
+        if self.place.kind == "image":
+            return self.standing()
+        self._lock, self._tree = native.standing(self.cell)
+        return self._tree.built
 
     # --- evidence ---
 
@@ -277,6 +279,11 @@ class Workshop:
             made = self._image = attesting.seal(self.cell, made, evidence or self.evidence(made), key, self.progress)
         return made
 
+    def reseal(self, tested: Image | Built, key: PrivateKey | None) -> None:
+        """Put the verdict into the image that it is about; one of another place stays beside it."""
+        if isinstance(tested, Image) and self.place == HERE:
+            self.sealed(tested, key)
+
     # --- report ---
 
     def reporting(self) -> None:
@@ -286,7 +293,7 @@ class Workshop:
     def checkable(self, preload: Path | None = None) -> None:
         """Raise for a folder that the checks cannot run in: asked before the work that they would judge."""
         found = apptainer.find() or Path("apptainer")
-        verify.usable(checks.paths(self.cell, self.cell.folder / f"{self.cell.name}.sif", found, preload))
+        verify.usable(checks.paths(self.cell, found, preload))
 
     def report(self) -> Written | None:
         """Write the report of what was done, in the build folder and in the cell's."""

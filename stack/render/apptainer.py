@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from stack import contract
 from stack.artifact import File, Tree, canonical_json
 from stack.lock import Lock
 from stack.plan import Plan
@@ -39,8 +40,15 @@ def metadata(plan: Plan, lock: Lock | None) -> Tree:
         "Singularity": _definition(plan, lock),
     }
     inside = Tree.of({**{p: File(t, executable=True) for p, t in scripts.items()}, **texts})
-    evidence = {"plan.json": canonical_json(plan_record(plan))} | ({"stack.lock.json": lock.text()} if lock else {})
+    expects = canonical_json(host_contract(plan, lock).model_dump(mode="json", by_alias=True))
+    evidence = {"plan.json": canonical_json(plan_record(plan)), contract.FILE: expects}
+    evidence |= {"stack.lock.json": lock.text()} if lock else {}
     return inside.under(METADATA) | Tree.of(evidence).under(EVIDENCE)
+
+
+def host_contract(plan: Plan, lock: Lock | None) -> contract.Contract:
+    """What the image expects of a host."""
+    return contract.make(plan, lock, software_prefix(plan))
 
 
 def inspection(plan: Plan, lock: Lock | None) -> Tree:
@@ -72,6 +80,7 @@ def labels(plan: Plan, lock: Lock | None) -> dict[str, str]:
         "org.opencontainers.image.description": plan.environment.purpose,
         "org.opencontainers.image.version": lock.digest[:12] if lock else _UNLOCKED,
         "org.sovstack.cell": plan.cell,
+        "org.sovstack.contract": host_contract(plan, lock).line,
         "org.sovstack.lock": lock.digest if lock else _UNLOCKED,
         "org.sovstack.profile": plan.profile.name,
         "org.sovstack.target": plan.target.name,

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stack import card as cards
 from stack import sources as wanted_sources
 from stack.artifact import canonical_json, digest
 from stack.errors import ExitCode, StackError
@@ -104,6 +106,18 @@ def test_the_verdict_goes_in_where_it_is_about_this_image(cell: Cell, lock: Lock
         assert VERDICT not in evidence.objects
     (cell.folder / VERDICT).write_text("{")
     assert VERDICT not in attesting.evidence(cell, lock, made, None, ()).objects
+
+
+def test_the_identity_card_goes_in_and_is_attested(cell: Cell, lock: Lock, made: Image) -> None:
+    assert "card.json" not in attesting.evidence(cell, lock, made, None, ()).objects
+    put(cell, made)
+    evidence = attesting.evidence(cell, lock, made, None, ())
+    card = evidence.objects["card.json"]
+    found = cards.parse(card.decode(), "card.json")
+    assert (found.image, found.lock) == (BUILT, lock.digest)
+    assert {part.name for part in found.software} == {c.name for c in lock.components}
+    rows = evidence.statements["verdict"]["predicate"]["configuration"]
+    assert hashlib.sha256(card).hexdigest() in [row["digest"]["sha256"] for row in rows if row["name"] == "card.json"]
 
 
 def test_the_sboms_go_in(cell: Cell, lock: Lock, made: Image, sboms: dict[str, bytes]) -> None:

@@ -18,7 +18,7 @@ from stack.host.auditing import Auditor
 from stack.host.cells import Cell
 from stack.host.library import Library, roots
 from stack.policy import terms
-from stack.verdict import Check, Verdict
+from stack.verdict import Check, Machine, Verdict
 
 ENVIRONMENT = "numerics"
 
@@ -105,6 +105,16 @@ def test_a_passed_suite_is_a_proof_on_the_machine_that_it_ran_on(auditor: Audito
     verdict(cell, digest(cell))
     (proof,) = auditor.audit(cell)[0].situation.proofs
     assert (proof.makers, proof.isa, proof.open) == (("amd",), "x86_64", False)
+
+
+def test_an_emulated_run_proves_nothing_of_hardware(auditor: Auditor, cell: Cell) -> None:
+    verdict(cell, digest(cell))
+    path = cell.folder / "verdict.json"
+    emulated = Machine(family="x86_64", microarchitecture="x86_64_v3", emulator="qemu-x86_64 9.2")
+    made = Verdict.model_validate_json(path.read_text()).model_copy(update={"machine": emulated})
+    path.write_text(made.model_dump_json(by_alias=True))
+    (proof,) = auditor.audit(cell)[0].situation.proofs
+    assert (proof.makers, proof.isa) == ((), "x86_64 (emulated)")
 
 
 @pytest.mark.parametrize(("lock", "result"), [("0" * 64, "pass"), (None, "fail")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import tarfile
 from pathlib import Path
 
@@ -77,3 +78,29 @@ def test_another_file_is_an_error_that_names_it(data: bytes, tmp_path: Path) -> 
     with pytest.raises(StackError, match=f"{path}: not a Debian package that can be read") as caught:
         deb_file.text(path, MEMBER)
     assert caught.value.exit_code == ExitCode.BAD_INPUT
+
+
+@pytest.mark.parametrize("text", ["words", "odd one"])
+def test_a_package_without_its_compression_holds_the_same(text: str, tmp_path: Path) -> None:
+    path = written(tmp_path, deb(("debian-binary", b"2.0\n"), CONTROL, ("data.tar.xz", tar(text))))
+    made = deb_file.plain(path, tmp_path / "plain.deb")
+    assert made is not None
+    content = lzma.decompress(tar(text))
+    assert made.read_bytes() == deb(("debian-binary", b"2.0\n"), CONTROL, ("data.tar", content))
+    assert deb_file.text(made, MEMBER) == text
+
+
+@pytest.mark.parametrize("packed", ["gz", "bz2", ""])
+def test_what_is_packed_otherwise_is_left_as_it_is(packed: str, tmp_path: Path) -> None:
+    data = ("data.tar" + (packed and f".{packed}"), tar("words", packed))
+    assert deb_file.plain(written(tmp_path, deb(CONTROL, data)), tmp_path / "plain.deb") is None
+    assert not (tmp_path / "plain.deb").exists()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"!<arch>\n", deb(("data.tar.xz", b"no xz")), deb(("data.tar.xz", tar("words")))[:-40]]
+)
+def test_a_damaged_package_is_not_made_plain(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(StackError, match="not a Debian package that can be read") as caught:
+        deb_file.plain(written(tmp_path, data), tmp_path / "plain.deb")
+    assert caught.value.exit_code is ExitCode.BAD_INPUT

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from stack import card as cards
 from stack import statements
 from stack.errors import ExitCode, StackError
 from stack.host import files, inspecting, sealing, sif_file, signing
@@ -74,17 +75,32 @@ def test_all_that_can_be_checked_is_checked(seal: Seal, made: Image, lock: Lock,
             "embedded signature", "statement of the file", "provenance.dsse.json", "verdict.dsse.json",
             "lock of the provenance", "file system of the provenance", "image of the provenance",
             "image of the verdict", "lock of the verdict", "statement of the verdict", "verdict",
-            "result in that statement",
+            "result in that statement", "image of the identity card", "lock of the identity card",
+            "identity card of that statement",
         ),
         "ok",
     )  # fmt: skip
     assert found.exit_code == ExitCode.OK
-    assert "all 8 objects" in told(found, "embedded signature")
+    assert "all 9 objects" in told(found, "embedded signature")
     assert key.id in told(found, "embedded signature")
     assert {row.name: row.sha256 for row in found.objects}["stack.lock.json"] == lock.digest
     assert found.about["sbom.cdx.json"]["components"] == 1
     assert found.about["provenance"]["materials"] == len(lock.os.packages)
     assert found.about["verdict.json"]["passed"]
+    assert found.about["card.json"] == {"numbers": "No check printed a number", "machine": "machine not told"}
+    assert "not in it" not in found.about
+
+
+def test_a_card_of_another_image_or_one_that_is_none_is_found(
+    seal: Seal, made: Image, lock: Lock, key: PrivateKey
+) -> None:
+    other = tiny.verdict(made).model_copy(update={"image": "0" * 64})
+    found = inspecting.inspect(seal(card_json=cards.text(cards.make(other, lock)).encode()), [key.public])
+    assert bad(found) == dict.fromkeys(("image of the identity card", "identity card of that statement"), "changed")
+    for text in (b"{}", b'{"schema": 1, "num', b"\xff", b""):
+        found = inspecting.inspect(seal(card_json=text), [key.public])
+        assert bad(found)["card.json"] == "unusable"
+        assert bad(found)["identity card of that statement"] == "changed"
 
 
 def test_a_key_that_is_not_trusted_is_named_with_what_to_do(seal: Seal, key: PrivateKey, tmp_path: Path) -> None:
@@ -200,7 +216,12 @@ def test_a_verdict_on_another_image_is_told(seal: Seal, made: Image, key: Privat
 def test_a_verdict_of_checks_that_failed_is_no_yes(seal: Seal, made: Image, lock: Lock, key: PrivateKey) -> None:
     usual = tiny.evidence(made, lock, tiny.verdict(made, bound=0.1))
     found = inspecting.inspect(
-        seal(statements=usual.statements, verdict_json=usual.objects["verdict.json"]), [key.public]
+        seal(
+            statements=usual.statements,
+            verdict_json=usual.objects["verdict.json"],
+            card_json=usual.objects["card.json"],
+        ),
+        [key.public],
     )
     assert bad(found) == {"verdict": "fails"}
     assert found.exit_code == ExitCode.CHECK_FAILED
@@ -233,7 +254,7 @@ def test_everything_can_be_written_out(seal: Seal, made: Image, tmp_path: Path) 
     written = inspecting.extract(path, tmp_path / "out")
     assert [p.name for p in written] == [
         "definition", "stack.lock.json", "inspect-metadata.json", "rootfs",
-        "provenance.dsse.json", "sbom.cdx.json", "verdict.dsse.json", "verdict.json", "signature-9",
+        "card.json", "provenance.dsse.json", "sbom.cdx.json", "verdict.dsse.json", "verdict.json", "signature-10",
     ]  # fmt: skip
     digests = {row.name: row.sha256 for row in inspecting.inspect(path, []).objects}
     assert files.sha256(tmp_path / "out/rootfs") == digests["rootfs"] == made.squashfs
@@ -256,7 +277,7 @@ def test_evidence_that_is_not_in_it_is_named(seal: Seal, made: Image, lock: Lock
     assert "not in it" not in inspecting.inspect(seal(), [key.public]).about
     bare = sealing.seal(made, Evidence({"sbom.cdx.json": tiny.SBOM}, {}), key, tiny.tools(), tiny.EPOCH, print)
     found = inspecting.inspect(bare.path, [key.public])
-    assert found.about["not in it"] == {"evidence": "provenance, verdict of the checks"}
+    assert found.about["not in it"] == {"evidence": "provenance, verdict of the checks, identity card"}
 
 
 def test_nothing_that_is_there_is_overwritten(seal: Seal, tmp_path: Path) -> None:

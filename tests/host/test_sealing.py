@@ -59,7 +59,7 @@ def test_evidence_is_inside_and_under_the_signature(made: Image, lock: Lock, key
     done = seal(made, tiny.evidence(made, lock), key)
     assert names(done.path) == [
         "definition", "stack.lock.json", "inspect-metadata.json", "rootfs",
-        "provenance.dsse.json", "sbom.cdx.json", "verdict.dsse.json", "verdict.json", "signature",
+        "card.json", "provenance.dsse.json", "sbom.cdx.json", "verdict.dsse.json", "verdict.json", "signature",
     ]  # fmt: skip
     objects = sif_file.objects(done.path)
     assert {o.group for o in objects if o.kind != sif.SIGNATURE} == {1}
@@ -120,6 +120,7 @@ def test_without_a_key_the_evidence_is_inside_and_nothing_claims_to_be_signed(
     seal(made, tiny.evidence(made, lock), key)
     done = seal(made, tiny.evidence(made, lock), None)
     assert names(done.path)[4:] == [
+        "card.json",
         "provenance.statement.json",
         "sbom.cdx.json",
         "verdict.json",

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stack import build, sif, statements
+from stack import card as cards
 from stack.artifact import canonical_json
 from stack.build import Parts, Tools
 from stack.host import apptainer, files, image, keys
@@ -39,11 +40,16 @@ def tools() -> Tools:
     return Tools("", squash, str(found), apptainer.environment())
 
 
-def make(folder: Path, lock: Lock, name: str = NAME) -> Image:
-    """An image with a file system of one file, as `image.make_sif` makes one, and its record."""
+def make(folder: Path, lock: Lock, name: str = NAME, program: bytes = b"") -> Image:
+    """An image with a file system of one file, and a program if there is one, as `image.make_sif` makes one."""
     with_tools, work = tools(), folder / "parts"
     (work / "root").mkdir(parents=True)
     (work / "root/file").write_text("content\n")
+    if program:
+        for name_of in ("bin", "dev", "etc", "proc", "sys", "tmp", "var"):
+            (work / "root" / name_of).mkdir()
+        (work / "root/program").write_bytes(program)
+        (work / "root/program").chmod(0o755)
     for part, text in {"definition": "bootstrap: x\n", "lock": lock.text(), "inspection": "{}\n"}.items():
         (work / part).write_text(text)
     squash = work / "squashfs"
@@ -79,11 +85,14 @@ def evidence(made: Image, lock: Lock, said: Verdict | None = None) -> Evidence:
     """What a cell would put into the image."""
     found = said or verdict(made)
     text = canonical_json(found.model_dump(mode="json", by_alias=True)).encode()
+    card = cards.text(cards.make(found, lock)).encode()
     built = statements.Built(lock, made.path.name, made.sha256, made.squashfs, made.key, EPOCH, "0.1", made.tools)
     return Evidence(
-        {"verdict.json": text, "sbom.cdx.json": SBOM},
+        {"verdict.json": text, "card.json": card, "sbom.cdx.json": SBOM},
         {
             "provenance": statements.provenance(built),
-            "verdict": statements.checks_result(made.path.name, found, hashlib.sha256(text).hexdigest()),
+            "verdict": statements.checks_result(
+                made.path.name, found, hashlib.sha256(text).hexdigest(), hashlib.sha256(card).hexdigest()
+            ),
         },
     )

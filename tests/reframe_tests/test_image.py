@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from stack import verify
+from stack import outcome, verify
 from stack.catalogue import Catalogue
-from stack.host import detect
+from stack.host import checks, detect
 from stack.host.run import run
 from stack.lock import Component, Lock, OsLock
 from stack.plan import Plan
@@ -58,20 +58,21 @@ def checked(
     only: tuple[str, ...] = (),
 ) -> Verdict:
     folder.mkdir(exist_ok=True)
-    settings, manifest = folder / "settings.json", folder / "manifest.json"
-    settings.write_text(reframe.settings(laptop, detect.facts()).files[reframe.PATH].text)
+    settings, manifest, subject = (folder / f"{name}.json" for name in ("settings", "manifest", "subject"))
+    settings.write_text(reframe.settings(laptop, detect.facts(), reframe.Where()).files[reframe.PATH].text)
     manifest.write_text(verify.manifest(lock, catalogue))
-    paths = verify.Paths(sys.executable, apptainer, str(SUITE), str(settings), str(manifest), str(image), str(folder),
-                         str(preload) if preload else None)  # fmt: skip
+    subject.write_text(verify.Start("image", apptainer=apptainer, image=str(image)).text)
+    paths = verify.Paths(sys.executable, str(SUITE), str(settings), str(manifest), str(subject), str(folder),
+                         str(preload) if preload else None, programs=(str(Path(apptainer).parent),))  # fmt: skip
     env = {"PATH": os.environ["PATH"], "HOME": str(folder / "home")}
     (folder / "home").mkdir(exist_ok=True)
     (command,) = verify.commands(paths, env, only)
     result = run(command, check=False)
     assert list((folder / "home").rglob("reports*")) == []
     assert Path(paths.report).is_file(), result.tail
-    expected = verify.expected(verify.thresholds((SUITE / verify.THRESHOLDS).read_text()), lock, only)
-    subject = verify.Subject("c", "0" * 64, "1" * 64, "2" * 64, "2026-01-01T00:00:00Z", "here", expected=expected)
-    verdict = verify.parse(Path(paths.report).read_text(), subject)
+    expected = verify.expected(checks.limits(), reframe.features(laptop, reframe.Where()), "c", only)
+    about = outcome.Subject("c", "0" * 64, "1" * 64, "2" * 64, "2026-01-01T00:00:00Z", "here", expected=expected)
+    verdict = outcome.parse(Path(paths.report).read_text(), about)
     assert (result.returncode == 0) is verdict.passed
     return verdict
 
@@ -95,7 +96,7 @@ def test_a_good_image_passes_every_check(
 ) -> None:
     verdict = checked(tmp_path / "run", laptop, catalogue, lock, image, apptainer)
     assert verdict.passed, [(c.name, c.reason, c.output) for c in verdict.checks if c.result != "pass"]
-    assert len(verdict.checks) == 7
+    assert {"Gemm", "MpiProgram", "TorchTraining"} <= {c.name for c in verdict.checks}
 
 
 def test_a_wrong_blas_fails_what_multiplies_and_nothing_else(
@@ -103,11 +104,14 @@ def test_a_wrong_blas_fails_what_multiplies_and_nothing_else(
 ) -> None:
     library = wrong_library(tmp_path)
     verdict = checked(tmp_path / "run", laptop, catalogue, lock, image, apptainer, library)
-    wrong = {"Gemm", "TorchOperators"}  # both have fp64 products; no other check has
+    wrong = {"Gemm", "Blas", "Lapack", "HplMxp", "TorchOperators"}  # what has products in fp64
     assert results(verdict) == {c.name: "fail" if c.name in wrong else "pass" for c in verdict.checks}
     beyond = {(c.name, m.name) for c in verdict.checks for m in c.metrics if not m.ok}
-    assert beyond == {("Gemm", "fp64_exact"), ("Gemm", "fp64_error"), ("Gemm", "fp64_error_wide"),
-                      ("TorchOperators", "matmul_float64")}  # fmt: skip
+    assert {name for name in beyond if name[0] not in ("Lapack", "HplMxp")} == {
+        ("Gemm", "fp64_exact"), ("Gemm", "fp64_error"), ("Gemm", "fp64_error_wide"), ("Blas", "fp64_exact"),
+        ("TorchOperators", "matmul_float64"), ("TorchOperators", "matmul_exact")}  # fmt: skip
+    assert ("HplMxp", "not_converged") in beyond
+    assert not any(name == "false_claims" for _, name in beyond)
 
 
 def test_a_wrong_version_fails(

@@ -116,6 +116,13 @@ def by_slices(a: Any, b: Any) -> Any:
     return fixed(a, 1) @ fixed(b, 0) if a.dtype == np.float64 and a.ndim == b.ndim == 2 else a @ b
 
 
+SHAPE = (129, 192, 131)
+
+
+def ratio(gemm: ModuleType, dtype: str, wide: bool) -> float:
+    return float(gemm.componentwise(dtype, SHAPE, wide)[2].value)
+
+
 def through(monkeypatch: pytest.MonkeyPatch, gemm: ModuleType, how: Callable[[Any, Any], Any]) -> None:
     original = gemm.layouts
     monkeypatch.setattr(gemm, "layouts", lambda a, b: [(n, Through(x, how), y) for n, x, y in original(a, b)])
@@ -123,42 +130,48 @@ def through(monkeypatch: pytest.MonkeyPatch, gemm: ModuleType, how: Callable[[An
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_an_honest_library_passes(gemm: ModuleType, dtype: str) -> None:
-    assert gemm.exact(dtype) == (0, "")
-    for wide in (False, True):
-        assert 0 < gemm.componentwise(dtype, wide).value < 0.5
+    found = gemm.exact(dtype)
+    assert (found.count, found.detail) == (0, "")
+    for shape in gemm.SHAPES:
+        for wide in (False, True):
+            assert 0 < gemm.componentwise(dtype, shape, wide)[2].value < 0.5
 
 
 def test_a_product_in_fp32_is_caught(monkeypatch: pytest.MonkeyPatch, gemm: ModuleType) -> None:
     through(monkeypatch, gemm, in_fp32)
-    count, words = gemm.exact("float64")
-    assert count > 10_000
-    assert "A B, float64" in words
-    assert "expected" in words
-    assert gemm.componentwise("float64", False).value > 1e5
-    assert gemm.exact("float32") == (0, "")
+    found = gemm.exact("float64")
+    assert found.count > 10_000
+    assert "A B, float64" in found.detail
+    assert "expected" in found.detail
+    assert ratio(gemm, "float64", wide=False) > 1e5
+    assert gemm.exact("float32").count == 0
 
 
 def test_a_product_in_tf32_is_caught(monkeypatch: pytest.MonkeyPatch, gemm: ModuleType) -> None:
     through(monkeypatch, gemm, in_tf32)
-    assert gemm.exact("float32")[0] > 10_000
-    assert gemm.componentwise("float32", False).value > 1
+    assert gemm.exact("float32").count > 10_000
+    assert ratio(gemm, "float32", wide=False) > 1
 
 
 def test_emulation_by_slices_is_caught_by_wide_exponents(monkeypatch: pytest.MonkeyPatch, gemm: ModuleType) -> None:
     through(monkeypatch, gemm, by_slices)
-    assert gemm.componentwise("float64", False).value < 10
-    assert gemm.componentwise("float64", True).value > 1e6
+    assert ratio(gemm, "float64", wide=False) < 10
+    assert ratio(gemm, "float64", wide=True) > 1e6
+    found = gemm.exact("float64")
+    assert found.count > 10_000
+    assert found.words[0].startswith("A B with wide exponents")  # the plain ones are right
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_the_exact_integers_stay_exact_and_long(gemm: ModuleType, dtype: str) -> None:
-    bits_a, bits_b, k = gemm.EXACT[dtype]
-    assert bits_a + bits_b + (k - 1).bit_length() <= {"float64": 53, "float32": 24}[dtype]
-    values = np.abs(gemm.odd_integers(np.random.default_rng(0), (100, 100), bits_a))
-    assert values.max() < 2**bits_a
-    assert (values % 2 == 1).all()
-    assert values.min() >= 2 ** (bits_a - 1) > 2**11
-    assert gemm.odd_integers(np.random.default_rng(0), (9,), bits_b).dtype == np.int64
+@pytest.mark.parametrize("shape", range(3))
+def test_the_exact_integers_stay_exact(gemm: ModuleType, dtype: str, shape: int) -> None:
+    k = gemm.EXACT_SHAPES[shape][1]
+    assert sum(gemm.widths(dtype, k)) + (k - 1).bit_length() <= {"float64": 53, "float32": 24}[dtype]
+
+
+def test_one_shape_has_entries_that_tf32_cannot_hold(gemm: ModuleType) -> None:
+    assert max(gemm.widths("float32", shape[1])[0] for shape in gemm.EXACT_SHAPES) > 11
+    assert min(gemm.widths("float64", gemm.EXACT_SHAPES[0][1])) > 11
 
 
 MAPS = """\
@@ -179,8 +192,11 @@ MAPS = """\
         ("numpy.libs/libscipy_openblas64_-1.so", "openblas", True, True),
     ],
 )
-def test_whose_library_computes(gemm: ModuleType, path: str, name: str, bundled: bool, right: bool) -> None:
-    assert (gemm.library(MAPS.format(path=path), name, bundled) == "") is right
+def test_whose_library_computes(
+    monkeypatch: pytest.MonkeyPatch, path: str, name: str, bundled: bool, right: bool
+) -> None:
+    found = load(monkeypatch, "lib/mapped.py").wrong(MAPS.format(path=path), name, bundled)
+    assert (found == "") is right
 
 
 @pytest.mark.parametrize(

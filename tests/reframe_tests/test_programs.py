@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from stack import verify
+from stack.host import checks
 from tests.reframe_tests.programs import SUITE, load
+
+CLASS = re.compile(r"^@rfm\.simple_test\nclass (\w+)\(", re.MULTILINE)
 
 
 def spoken(stream: io.StringIO) -> list[dict[str, object]]:
@@ -66,13 +68,13 @@ def test_a_compilers_program_is_judged_by_what_it_prints(monkeypatch: pytest.Mon
 
 
 def test_every_class_has_bounds_and_every_bound_a_class() -> None:
-    limits = verify.thresholds((SUITE / verify.THRESHOLDS).read_text())
-    classes = re.findall(r"^class (\w+)\(ImageCheck\)", "\n".join(p.read_text() for p in SUITE.glob("*/*.py")), re.M)
+    limits = checks.limits()
+    classes = re.findall(CLASS, "\n".join(p.read_text() for p in SUITE.glob("*/*.py")))
     assert sorted(classes) == sorted(limits.checks)
 
 
 def test_every_check_has_a_row_in_the_reference() -> None:
-    limits = verify.thresholds((SUITE / verify.THRESHOLDS).read_text())
+    limits = checks.limits()
     page = SUITE.parent / "docs" / "reference" / "checks.md"
     if not page.is_file():
         pytest.skip("the documentation is in the checkout only")

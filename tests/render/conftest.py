@@ -16,14 +16,16 @@ from stack.target import HostFacts
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FACTS = HostFacts("debian-13", "Debian 13", "x86_64_v3", 2, 16.0, ())
-CASES = ("laptop", "nvidia-h100", "amd-mi300x", "site-mpi", "blis-mpich")
+FOREIGN = {"laptop-riscv64": "riscv64", "laptop-arm64": "aarch64"}  # --arch
+CASES = ("laptop", "nvidia-h100", "amd-mi300x", "site-mpi", "blis-mpich", *FOREIGN)
 
 
 def plan_of(case: str, library: Library, catalogue: Catalogue) -> Plan:
     """The plan of `ai-hpc` for one case; its profile lies in the golden folder, or is a shipped one."""
-    own = GOLDEN / case / f"{case}.yaml"
-    profile = library.profile(str(own) if own.is_file() else case)[1]
-    target = targets.resolve(profile, "default", catalogue, FACTS)
+    own, family = GOLDEN / case / f"{case}.yaml", FOREIGN.get(case, "")
+    name = str(own) if own.is_file() else case.split("-", maxsplit=1)[0] if family else case
+    profile = library.profile(name)[1]
+    target = targets.resolve(profile, "default", catalogue, FACTS, family)
     return planning.make(profile, library.environment("ai-hpc")[1], target, catalogue)
 
 

@@ -19,16 +19,17 @@ from stack.target import HostFacts
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "reframe" / "settings.json"
 FACTS = HostFacts("debian-12", "Debian GNU/Linux 12 (bookworm)", "zen2", 2, 23.5, ())
+HERE = reframe.Where()
 
 
-def made(plan: Plan, facts: HostFacts = FACTS) -> dict[str, object]:
-    data = json.loads(reframe.settings(plan, facts).files[reframe.PATH].text)
+def made(plan: Plan, facts: HostFacts = FACTS, where: reframe.Where = HERE) -> dict[str, object]:
+    data = json.loads(reframe.settings(plan, facts, where).files[reframe.PATH].text)
     assert isinstance(data, dict)
     return data
 
 
 def test_golden(laptop: Plan) -> None:
-    text = reframe.settings(laptop, FACTS).files[reframe.PATH].text
+    text = reframe.settings(laptop, FACTS, HERE).files[reframe.PATH].text
     if os.environ.get("SOVSTACK_REGOLDEN"):
         GOLDEN.parent.mkdir(parents=True, exist_ok=True)
         GOLDEN.write_text(text)
@@ -46,7 +47,7 @@ def test_reframe_itself_reads_it(laptop: Plan, tmp_path: Path) -> None:
     home, folder = tmp_path / "home", tmp_path / "run"
     home.mkdir()
     folder.mkdir()
-    (folder / "settings.json").write_text(reframe.settings(laptop, FACTS).files[reframe.PATH].text)
+    (folder / "settings.json").write_text(reframe.settings(laptop, FACTS, HERE).files[reframe.PATH].text)
     argv = [sys.executable, "-c", "from reframe.frontend.cli import main; main()", "-C", "settings.json",
             "--show-config=systems/0/name"]  # fmt: skip
     env = {**os.environ, "HOME": str(home), "TMPDIR": str(folder)}
@@ -57,9 +58,23 @@ def test_reframe_itself_reads_it(laptop: Plan, tmp_path: Path) -> None:
 
 
 def test_features_are_components_and_roles(laptop: Plan) -> None:
-    features = reframe.features(laptop)
+    features = reframe.features(laptop, HERE)
     assert {"image", "numpy", "pytorch", "mpi4py", "mpi", "openmpi", "blas", "compilers", "x86_64"} <= set(features)
-    assert "nvidia" not in features
+    assert not {"nvidia", "gpu", "emulated", "native", "nodes"} & set(features)
+
+
+def test_features_say_what_the_checks_run_on(laptop: Plan) -> None:
+    there = reframe.Where("native", "slurm", nodes=2, accelerated=True, emulated=True)
+    features = set(reframe.features(laptop, there))
+    assert {"native", "slurm", "gpu", "emulated", "nodes"} <= features
+    assert not {"image", "local"} & features
+
+
+def test_under_slurm_srun_starts_what_the_site_may_use(laptop: Plan) -> None:
+    systems = made(laptop, where=reframe.Where(scheduler="slurm", access=("--account=a",)))["systems"]
+    assert isinstance(systems, list)
+    part = systems[0]["partitions"][0]
+    assert (part["launcher"], part["access"]) == ("srun", ["--account=a"])
 
 
 def test_a_name_with_a_dot_is_a_word(laptop: Plan) -> None:
@@ -77,6 +92,6 @@ def test_jobs_at_once(laptop: Plan, cores: int, jobs: int) -> None:
 
 
 def test_no_path_leaves_the_folder(laptop: Plan) -> None:
-    text = reframe.settings(laptop, FACTS).files[reframe.PATH].text
+    text = reframe.settings(laptop, FACTS, HERE).files[reframe.PATH].text
     assert "HOME" not in text
     assert '"/' not in text

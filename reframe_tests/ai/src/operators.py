@@ -3,6 +3,7 @@
 import json
 import sys
 
+import identity
 import numpy as np
 import torch
 from precise import UNIT, gamma, product, worst
@@ -12,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 SEED = 20260101
 COUNT = 4099  # a prime: vector loops have a remainder
 SHAPE = (65, 192, 67)
+SHORT = {"float64": "fp64", "float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 # name, function, range of each argument
 OPERATORS = (
@@ -38,25 +40,59 @@ OPERATORS = (
     ("silu", F.silu, ((-4, 4),)),
 )
 
+# IEEE 754 rounds these to the nearest, and a further rounding of one that has twice the bits changes nothing
+ROUNDED_ONCE = ("add", "sub", "mul", "div", "maximum", "sqrt", "relu")
+SUMS_ROUNDED = "(2 u + u^2 + gamma_k(2^-24) + u) |A||B|: inputs rounded, sums in fp32, result rounded"
+
 
 def arguments(ranges, dtype):
-    """Random tensors, already rounded to the precision under test."""
-    rng = np.random.default_rng(SEED)
-    return [torch.from_numpy(rng.uniform(low, high, COUNT)).to(dtype) for low, high in ranges]
+    """Random tensors, already rounded to the precision under test; a product and a sum in fp64 are all before that."""
+    drawn = [(identity.random(SEED + i, COUNT) + 1) / 2 for i in range(len(ranges))]
+    return [torch.from_numpy(low + (high - low) * x).to(dtype) for x, (low, high) in zip(drawn, ranges, strict=True)]
 
 
-def elementwise(dtype, rtol, atol):
-    """(largest |y - y64| / (atol + rtol |y64|) over all operators and both layouts, in words)."""
-    most = Worst()
+def values(tensor):
+    """As NumPy has them; bfloat16, which it does not know, as fp32, which loses nothing."""
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def elementwise(report, kind, rtol, atol):
+    """Largest |y - y64| / (atol + rtol |y64|) over all operators and both layouts; each a number of the card."""
+    most, dtype = Worst(), getattr(torch, kind)
     for name, function, ranges in OPERATORS:
-        whole = arguments(ranges, dtype)
+        whole, own = arguments(ranges, dtype), Worst()
         for layout, given in (("contiguous", whole), ("every second", [t[::2] for t in whole])):
             got, want = function(*given).double(), function(*(t.double() for t in given))
             ratio = ((got - want).abs() / (atol + rtol * want.abs())).numpy()
             at = int(np.argmax(ratio))  # the first not-a-number, if there is one
             inputs = ", ".join(repr(float(t[at])) for t in given)
-            most.add(ratio[at], f"{name}({inputs}), {layout}: expected {float(want[at])!r}, got {float(got[at])!r}")
+            own.add(ratio[at], f"{name}({inputs}), {layout}: expected {float(want[at])!r}, got {float(got[at])!r}")
+        most.add(own.value, own.detail)
+        inputs, got, card = [values(t) for t in whole], values(function(*whole)), f"{name}_{SHORT[kind]}"
+        said = f"{name} of {COUNT} values, seed {SEED}"
+        if name in ROUNDED_ONCE:
+            identity.exact(report, card, SHORT[kind], said, inputs, got, "IEEE 754 rounds it to the nearest")
+        else:
+            bound = atol + rtol * function(*(t.double() for t in whole)).abs().numpy()
+            basis = f"{atol} + {rtol} |y|; torch.testing"
+            identity.bounded(report, card, SHORT[kind], said, inputs, got, bound, own.value, basis, points=4)
     return most
+
+
+def rounded_once(kinds):
+    """(values of those operators that are not the nearest, the first in words): against fp64, rounded."""
+    count, said = 0, ""
+    for kind in kinds:
+        for name, function, ranges in (o for o in OPERATORS if o[0] in ROUNDED_ONCE):
+            given = arguments(ranges, getattr(torch, kind))
+            got = function(*given)
+            want = function(*(t.double() for t in given)).to(got.dtype)
+            wrong = (got != want).nonzero().ravel().tolist()
+            count += len(wrong)
+            if wrong and not said:
+                inputs = ", ".join(repr(float(t[wrong[0]])) for t in given)
+                said = f"{name}({inputs}), {kind}: expected {float(want[wrong[0]])!r}, got {float(got[wrong[0]])!r}"
+    return count, said
 
 
 def bound_of(name, k):
@@ -72,34 +108,73 @@ def products(a, b):
     yield "bmm", torch.bmm(a[None], b[None])[0]
 
 
-def matmul(name):
-    """(largest componentwise error as a multiple of its bound, in words)."""
-    rng, dtype = np.random.default_rng(SEED), getattr(torch, name)
-    m, k, n = SHAPE
-    a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
-    if name == "float32":
-        a, b = a.astype(np.float32), b.astype(np.float32)
-    reference, most = product(a, b), Worst()
-    for way, got in products(torch.from_numpy(a).to(dtype), torch.from_numpy(b).to(dtype)):
-        ratio, where = worst(got.double().numpy(), reference, bound_of(name, k))
-        most.add(ratio, f"{way}, {name}, {m} x {k} x {n}, {where}")
+def matmul(report, kind):
+    """Largest componentwise error as a multiple of its bound, plain and with wide exponents (A D)(D^-1 B)."""
+    most, (m, k, n) = Worst(), SHAPE
+    bits = 24 if kind == "float32" else 53
+    a, b = identity.random(SEED + 5, (m, k), bits), identity.random(SEED + 6, (k, n), bits)
+    # fp16 has exponents from -24 to 15 only
+    d = identity.powers(SEED + 7, k, 4 if kind == "float16" else 30)
+    for said, x, y in (("", a, b), (", wide exponents", a * d, b / d[:, None])):
+        left, right = (torch.from_numpy(t).to(getattr(torch, kind)) for t in (x, y))
+        reference, own = product(x, y), Worst()  # of the unrounded ones: rounding them is part of the bound
+        for way, got in products(left, right):
+            ratio, where = worst(got.double().numpy(), reference, bound_of(kind, k))
+            own.add(ratio, f"{way}, {kind}{said}, {m} x {k} x {n}, {where}")
+        most.add(own.value, own.detail)
+        short = SHORT[kind]
+        text = f"matmul, {m} x {k} x {n}, entries of {bits} bits in (-1, 1), rounded{said}, seed {SEED}"
+        basis = "gamma_k |A||B|; Higham 3.5" if kind in ("float64", "float32") else SUMS_ROUNDED
+        inputs, result = [values(left), values(right)], values(torch.matmul(left, right))
+        identity.bounded(report, f"matmul_{short}{'_wide' if said else ''}", short, text, inputs, result,
+                         bound_of(kind, k) * reference[2], own.value, basis)  # fmt: skip
     return most
+
+
+def integers(report):
+    """Products of integers that a precision holds, sums that fp32 holds: the same bits everywhere."""
+    count, said = 0, ""
+    for kind, wide, narrow in (("float64", 23, 22), ("float32", 13, 3), ("bfloat16", 8, 8), ("float16", 11, 5)):
+        m, k, n = SHAPE
+        a, b = identity.odd(SEED + 8, (m, k), wide), identity.odd(SEED + 9, (k, n), narrow)
+        dtype, scales = getattr(torch, kind), (2.0**-wide, 2.0**-narrow)  # fp16 ends at 65504
+        left, right = (torch.from_numpy(t * scale).to(dtype) for t, scale in zip((a, b), scales, strict=True))
+        # the sums are exact in 24 bits; then one rounding to the nearest, the same on every machine
+        want = torch.from_numpy((a @ b) * (scales[0] * scales[1])).to(dtype)
+        try:
+            got = torch.matmul(left, right)
+        except RuntimeError as error:
+            if kind != "float16" or "not implemented for" not in str(error):
+                report.fault(f"matmul of integers in {kind}: {error}")
+            continue
+        wrong = (got.double() != want.double()).nonzero().tolist()
+        count += len(wrong)
+        if wrong:
+            i, j = wrong[0]
+            said = said or f"{kind}, entry ({i}, {j}): expected {float(want[i, j])!r}, got {float(got[i, j])!r}"
+        text = f"matmul of odd integers of {wide} by {narrow} bits, scaled, {m} x {k} x {n}, seed {SEED}"
+        basis = "every partial sum is a number that the sum's precision holds; one rounding"
+        inputs = [values(left), values(right)]
+        identity.exact(report, f"matmul_{SHORT[kind]}_exact", SHORT[kind], text, inputs, values(got), basis)
+    report.metric("matmul_exact", count, said)
 
 
 def main():
     """All precisions; fp16 where this build has it."""
     torch.set_grad_enabled(False)
     report, tolerances = Report(), json.loads(sys.argv[1])
-    tasks = [(f"elementwise_{n}", elementwise, (getattr(torch, n), *t)) for n, t in tolerances.items()]
-    tasks += [(f"matmul_{n}", matmul, (n,)) for n in ("float64", "float32", "bfloat16", "float16")]
+    tasks = [(f"elementwise_{n}", elementwise, (n, *t)) for n, t in tolerances.items()]
+    tasks += [(f"matmul_{n}", matmul, (n,)) for n in SHORT]
     for name, measure, given in tasks:
         try:
-            most = measure(*given)
+            most = measure(report, *given)
         except RuntimeError as error:
             if not (name.endswith("float16") and "not implemented for" in str(error)) or name.endswith("bfloat16"):
                 report.fault(f"{name}: {error}")
             continue
         report.metric(name, most.value, most.detail)
+    integers(report)
+    report.metric("not_nearest", *rounded_once(tolerances))
     report.metric("operators", len(OPERATORS))
     report.done()
 

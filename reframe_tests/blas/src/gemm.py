@@ -1,24 +1,29 @@
 """Matrix products through NumPy: exact integers, componentwise bounds, and whose library computes them."""
 
 import os
-import re
 import sys
 import time
-from pathlib import Path
 
+import identity
+import mapped
 import numpy as np
 from precise import UNIT, gamma, product, worst
-from report import Report, Worst, manifest
+from report import Report, Worst
 
 SEED = 20260101
-SHAPE = (129, 192, 131)  # odd edges leave no kernel's remainder loop out
-# bits of A, bits of B, k: together at most p = 53 or 24, so every partial sum is an exact integer
-EXACT = {"float64": (23, 22, 192), "float32": (13, 4, 128)}
+SHORT = {"float64": "fp64", "float32": "fp32"}
+BITS = {"float64": 53, "float32": 24}
+# Odd edges leave no kernel's remainder loop out; the others cross what libraries cut k, and m and n, into.
+SHAPES = ((129, 192, 131), (31, 3001, 37))
+EXACT_SHAPES = ((65, 192, 67), (33, 4099, 35), (1031, 29, 67))
+WIDE = {"float64": 30, "float32": 15}  # exponents of the scaling
 
 
-def odd_integers(rng, shape, bits):
-    """Odd integers of exactly `bits` bits with random signs: nothing shorter holds them."""
-    return (rng.integers(2 ** (bits - 2), 2 ** (bits - 1), shape) * 2 + 1) * rng.choice([-1, 1], shape)
+def widths(dtype, k):
+    """Bits of A and B: with k of them, every partial sum is an integer that the precision holds."""
+    both = BITS[dtype] - (k - 1).bit_length()
+    narrow = both // 2 if dtype == "float64" else min(4, both // 3)  # in fp32 one must be too long for TF32
+    return both - narrow, narrow
 
 
 def layouts(a, b):
@@ -27,72 +32,109 @@ def layouts(a, b):
     return (("A B", a, b), ("A^T B", at.T, b), ("A B^T", a, bt.T), ("A^T B^T", at.T, bt.T))
 
 
-def compare(found, name, got, want):
-    """Count entries that are not the exact integer, and keep the first in words."""
-    wrong = np.argwhere(np.asarray(got, np.float64) != want.astype(np.float64))
-    if len(wrong):
-        at = tuple(int(x) for x in wrong[0])
-        found.append((len(wrong), f"{name}{at}: expected {int(want[at])}, got {float(np.asarray(got)[at])!r}"))
+class Entries:
+    """Counts entries that are not the exact number, keeps the first in words, and all results."""
+
+    def __init__(self):
+        self.count, self.words, self.results, self.inputs = 0, [], [], []
+
+    def compare(self, name, got, want):
+        """One result; integers of `want` are exact in fp64."""
+        got, want = np.asarray(got), np.asarray(want).astype(np.float64)
+        wrong = np.argwhere(got.astype(np.float64) != want)
+        self.count += len(wrong)
+        self.results.append(np.ravel(got))
+        if len(wrong):
+            at = tuple(int(x) for x in wrong[0])
+            self.words.append(f"{name}{at}: expected {float(want[at])!r}, got {float(got[at])!r}")
+
+    @property
+    def detail(self):
+        """The first of them."""
+        return "; ".join(self.words[:3])
+
+
+def integer_products(found, dtype, shape, swap):
+    """One shape: four layouts, the same with rows, columns and sums scaled by powers of two, a vector, a dot."""
+    (m, k, n), (wide, narrow) = shape, widths(dtype, shape[1])[:: -1 if swap else 1]
+    a, b = identity.odd(SEED, (m, k), wide), identity.odd(SEED + 1, (k, n), narrow)
+    want = a @ b  # NumPy multiplies integers itself, without BLAS
+    x, y = a.astype(dtype), b.astype(dtype)
+    said = f"{dtype}, {wide} by {narrow} bits, {m} x {k} x {n}, entry "
+    # every term of a sum keeps its value, or is scaled as the whole sum: exact in every order
+    d, rows, columns = (identity.powers(SEED + 2 + i, c, WIDE[dtype]).astype(dtype) for i, c in enumerate((k, m, n)))
+    for name, left, right in layouts(x, y):
+        found.compare(f"{name}, {said}", left @ right, want)
+    for name, left, right in layouts(rows[:, None] * x * d, y / d[:, None] * columns):
+        found.compare(f"{name} with wide exponents, {said}", left @ right, rows[:, None] * want * columns)
+    found.compare(f"A b, {said}", x @ y[:, 0], want[:, 0])
+    found.compare(f"a b, {said}", np.atleast_1d(x[0] @ y[:, 0]), want[0, :1])
+    found.inputs += [x, y, d, rows, columns]
 
 
 def exact(dtype):
-    """(entries that are not the exact integer, in words): products, a symmetric one, matrix by vector, dot."""
-    rng, found = np.random.default_rng(SEED), []
-    bits_a, bits_b, k = EXACT[dtype]
-    for wide, narrow in ((bits_a, bits_b), (bits_b, bits_a)):
-        a, b = odd_integers(rng, (65, k), wide), odd_integers(rng, (k, 67), narrow)
-        want = a @ b  # NumPy multiplies integers itself, without BLAS
-        x, y = a.astype(dtype), b.astype(dtype)
-        for name, left, right in layouts(x, y):
-            compare(found, f"{name}, {dtype}, {wide} by {narrow} bits, k = {k}, entry ", left @ right, want)
-        compare(found, f"A b, {dtype}, entry ", x @ y[:, 0], want[:, 0])
-        compare(found, f"a b, {dtype}, entry ", np.atleast_1d(x[0] @ y[:, 0]), want[0, :1])
-    s = odd_integers(rng, (33, k), 22 if dtype == "float64" else 8)
-    compare(found, f"S S^T, {dtype}, k = {k}, entry ", s.astype(dtype) @ s.astype(dtype).T, s @ s.T)
-    return sum(n for n, _ in found), "; ".join(text for _, text in found[:3])
+    """Entries that are not the exact integer."""
+    found = Entries()
+    for shape in EXACT_SHAPES:
+        integer_products(found, dtype, shape, swap=False)
+        integer_products(found, dtype, shape, swap=True)
+    k = 128
+    s = identity.odd(SEED, (33, k), 22 if dtype == "float64" else 8)
+    found.compare(f"S S^T, {dtype}, k = {k}, entry ", s.astype(dtype) @ s.astype(dtype).T, s @ s.T)
+    found.inputs.append(s.astype(dtype))
+    return found
 
 
-def operands(dtype, wide):
-    """Random matrices with entries around 1; with `wide`, (A D, D^-1 B) with D between 2^-30 and 2^30."""
-    rng = np.random.default_rng(SEED + 1)
-    m, k, n = SHAPE
-    a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
+def operands(dtype, shape, wide):
+    """Random matrices with every bit of the precision; with `wide`, (A D, D^-1 B), D powers of two."""
+    m, k, n = shape
+    a, b = (identity.random(SEED + 5 + i, s, BITS[dtype]) for i, s in enumerate(((m, k), (k, n))))
     if wide:
-        d = 2.0 ** rng.integers(-30, 31, k)
+        d = identity.powers(SEED + 7, k, 30)
         a, b = a * d, b / d[:, None]
     return a.astype(dtype), b.astype(dtype)
 
 
-def componentwise(dtype, wide):
-    """(largest |C^ - C| / (|A||B|) over all layouts as a multiple of gamma_k, in words)."""
-    a, b = operands(dtype, wide)
-    reference, most = product(a, b), Worst()
+def componentwise(dtype, shape, wide):
+    """(result, its bound by entry, largest |C^ - C| / (gamma_k |A||B|) over all layouts)."""
+    a, b = operands(dtype, shape, wide)
+    reference, most, bound = product(a, b), Worst(), gamma(shape[1], UNIT[dtype])
     for name, left, right in layouts(a, b):
-        ratio, where = worst(left @ right, reference, gamma(SHAPE[1], UNIT[dtype]))
-        most.add(ratio, f"{name}, {dtype}, {SHAPE[0]} x {SHAPE[1]} x {SHAPE[2]}, {where}")
-    return most
+        ratio, where = worst(left @ right, reference, bound)
+        most.add(ratio, f"{name}, {dtype}, {' x '.join(map(str, shape))}, {where}")
+    return a @ b, bound * reference[2], most
 
 
-def library(maps, name, bundled):
-    """(what is wrong, in words or empty) with the mapped libraries, given the component of the role blas."""
-    paths = sorted({m for m in re.findall(r"(/\S+)$", maps, re.M) if re.search(r"blas|blis|mkl|accelerate", m.lower())})
-    own = [p for p in paths if ("numpy.libs" in p) == bundled]
-    if bundled:  # a wheel brings its own
-        return "" if own else "NumPy's wheel has loaded no BLAS"
-    return "" if any(name in p.lower() for p in own) else f"expected {name}; loaded: {', '.join(paths) or 'no BLAS'}"
+def say_exact(report, dtype):
+    """The exact products: a metric and a number of the card."""
+    found = exact(dtype)
+    report.metric(f"{SHORT[dtype]}_exact", found.count, found.detail)
+    shapes = ", ".join("x".join(map(str, s)) for s in EXACT_SHAPES)
+    said = f"products of odd integers, {shapes}, four layouts, plain and scaled by powers of two, seed {SEED}"
+    basis = "every partial sum is an integer that the precision holds"
+    identity.exact(report, f"gemm_{SHORT[dtype]}_exact", SHORT[dtype], said, found.inputs,
+                   np.concatenate(found.results), basis)  # fmt: skip
 
 
-def foreign():
-    """Whether NumPy computes with another BLAS than the lock's."""
-    components = manifest()["components"]
-    blas = next(c["name"] for c in components if c["role"] == "blas")
-    provider = next((c["provider"] for c in components if c["name"] == "numpy"), "")
-    return library(Path("/proc/self/maps").read_text(encoding="utf-8"), blas, provider == "wheel")
+def say_bounded(report, dtype, wide):
+    """The componentwise bound: a metric over all shapes, and a number of the card for each."""
+    most, short, suffix = Worst(), SHORT[dtype], "_wide" if wide else ""
+    for shape in SHAPES:
+        result, bound, found = componentwise(dtype, shape, wide)
+        most.add(found.value, found.detail)
+        scaled = ", (A D)(D^-1 B) with D = 2^(+-30)" if wide else ""
+        said = f"A B, {' x '.join(map(str, shape))}, entries of {BITS[dtype]} bits in (-1, 1){scaled}, seed {SEED}"
+        identity.bounded(report, f"gemm_{short}{suffix}_k{shape[1]}", short, said, operands(dtype, shape, wide), result,
+                         bound, found.value, "gamma_k |A||B|; Higham 3.5")  # fmt: skip
+        if dtype == "float64" and not wide and shape is SHAPES[0]:
+            k, u = shape[1], UNIT[dtype]
+            report.metric("fp64_error_typical", found.value * gamma(k, u) / (k**0.5 * u))
+    report.metric(f"{short}_error{suffix}", most.value, most.detail)
 
 
 def speed(n):
     """GFLOP/s of an n x n product in fp64, best of three."""
-    a = np.random.default_rng(0).standard_normal((n, n))
+    a = identity.random(0, (n, n))
     times = []
     for _ in range(3):
         start = time.perf_counter()
@@ -104,17 +146,14 @@ def speed(n):
 def main():
     """All of it, in about two seconds."""
     report = Report()
-    for dtype, short in (("float64", "fp64"), ("float32", "fp32")):
-        report.metric(f"{short}_exact", *exact(dtype))
-        for wide, suffix in ((False, ""), (True, "_wide")):
-            most = componentwise(dtype, wide)
-            report.metric(f"{short}_error{suffix}", most.value, most.detail)
-            if dtype == "float64" and not wide:
-                k, u = SHAPE[1], UNIT[dtype]
-                report.metric("fp64_error_typical", most.value * gamma(k, u) / (k**0.5 * u))
-    wrong = foreign()
+    for dtype in SHORT:
+        say_exact(report, dtype)
+        for wide in (False, True):
+            say_bounded(report, dtype, wide)
+    wrong = mapped.wrong(mapped.MAPS.read_text(encoding="utf-8"), *mapped.locked())
     report.metric("foreign_blas", bool(wrong), wrong)
-    report.metric("fp64_speed", speed(int(os.environ.get("SOVSTACK_GEMM_SIZE", "1024"))))
+    emulated = os.environ.get("SOVSTACK_PATIENCE", "1") != "1"
+    report.metric("fp64_speed", speed(256 if emulated else 1024))
     report.done()
 
 

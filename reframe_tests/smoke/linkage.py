@@ -1,0 +1,32 @@
+"""Every library that a program asks for is there, and comes from what was installed."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import reframe as rfm
+from reframe.core.builtins import run_after
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+from suite import SuiteCheck, systems
+
+
+@rfm.simple_test
+class Linkage(SuiteCheck):
+    """Every ELF file of an image, asked of its own dynamic linker."""
+
+    descr = "Every program and library finds its libraries in the image, or in what its host contract names"
+    valid_systems = systems("Linkage")
+    tags = {"ci", "smoke"}
+    threads = 2
+    program = ["sh", "{suite}/smoke/src/linkage.sh"]
+
+    @run_after("setup")
+    def tell(self):
+        """What the host brings, and which folders are the image's own, is what the manifest says."""
+        said = json.loads(Path(os.environ["SOVSTACK_MANIFEST"]).read_text(encoding="utf-8")).get("contract") or {}
+        folders = [*said.get("folders", ()), *(site["folder"] for site in said.get("site", ()))]
+        given = [word for name in said.get("libraries", ()) for word in ("--given", name)]
+        shadows = [word for name in said.get("shadows", ()) for word in ("--shadow", name)]
+        self.program = [*self.program, *given, *shadows, *(word for f in folders for word in ("--below", f))]

@@ -1,0 +1,106 @@
+# Every ELF file asks the dynamic linker for its libraries: all are there, and none comes from outside what was installed.
+# Arguments: `--root FOLDER` to look in (the whole file system without one), `--below FOLDER` where all libraries are
+# the subject's own, `--given LIBRARY` that a host brings, `--shadow LIBRARY` that is taken from it where it has it.
+set -u
+export LC_ALL=C
+unset LD_PRELOAD # it is of whoever runs this, and not of what is asked
+roots="" below="" given="" shadows=""
+while [ $# -gt 1 ]; do
+  case $1 in
+    --root) roots="$roots $2" ;;
+    --below) below="$below $2" ;;
+    --given) given="$given $2" ;;
+    --shadow) shadows="$shadows $2" ;;
+  esac
+  shift 2
+done
+kept=$(mktemp -d "${TMPDIR:-/tmp}/linkage.XXXXXX") || exit 1
+trap 'rm -rf "$kept"' EXIT
+export kept
+
+# shellcheck disable=SC2086 # the folders are words
+find ${roots:-/} -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path /sovstack \) -prune \
+  -o -type f \( -name '*.so' -o -name '*.so.*' -o -perm /111 \) -size +0 -print0 2> /dev/null |
+  xargs -0 -r grep -l -a -m1 "$(printf '^\177ELF')" 2> /dev/null > "$kept/files"
+
+# The dynamic linker itself is asked: where its libraries are found, only it knows for certain.
+for linker in /lib64/ld-linux-*.so.* /lib/ld-linux-*.so.* /lib64/ld64.so.* /lib/ld64.so.*; do
+  [ -x "$linker" ] && "$linker" --list /bin/sh > /dev/null 2>&1 && break
+  linker=""
+done
+[ -n "$linker" ] || { echo "no dynamic linker of glibc is here" >&2; exit 1; }
+export linker
+
+# Several at once, each with a file of its own. What is no dynamic program of this machine is no one's concern here.
+xargs -r -d '\n' -P "${OMP_NUM_THREADS:-1}" -n 48 sh -c '
+  exec > "$(mktemp "$kept/said.XXXXXX")" 2>> "$kept/troubles"
+  for file; do
+    printf "%s:\n" "$file"
+    LD_TRACE_LOADED_OBJECTS=1 "$linker" "$file"
+    [ $? -lt 128 ] || echo "broke off at $file" >&2
+  done' linkage < "$kept/files"
+
+# path -> `missing LIBRARY FILE`, once for every pair; `found LIBRARY FILE`, once for every library.
+cat "$kept"/said.* 2> /dev/null | awk '
+  /^[^\t].*:$/ { file = substr($0, 1, length($0) - 1); next }
+  / => not found/ { if (!(($1, file) in lacks)) print "missing\t" $1 "\t" file; lacks[$1, file] = 1; next }
+  / => \// { if (!($3 in has)) print "found\t" $3 "\t" file; has[$3] = 1; next }
+  /^\t\/.* \(0x/ { if (!($1 in has)) print "found\t" $1 "\t" file; has[$1] = 1 }
+' > "$kept/links"
+
+# What packages installed; a folder that is a link (/lib -> usr/lib) makes two names of one file.
+cat /var/lib/dpkg/info/*.list 2> /dev/null | sed 's,^/usr/,/,' > "$kept/packaged"
+if [ ! -s "$kept/packaged" ] && command -v rpm > /dev/null 2>&1; then
+  rpm -qal 2> /dev/null | sed 's,^/usr/,/,' > "$kept/packaged"
+fi
+sed -n 's/^found\t\([^\t]*\)\t.*/\1/p' "$kept/links" > "$kept/libraries"
+xargs -r -d '\n' readlink -m < "$kept/libraries" | paste "$kept/libraries" - > "$kept/real"
+
+awk -F '\t' -v below="$below" -v given="$given" -v shadows="$shadows" -v links="$kept/links" -v packaged="$kept/packaged" \
+    -v files="$(wc -l < "$kept/files")" '
+  function plain(text) { gsub(/["\\]/, "?", text); gsub(/[^ -~]/, "?", text); return text }
+  function metric(name, value, detail) {
+    printf "{\"sovstack\": \"metric\", \"name\": \"%s\", \"value\": %d, \"detail\": \"%s\"}\n", name, value,
+      substr(plain(detail), 1, 900)
+  }
+  function own(path,   i) {
+    sub(/^\/usr\//, "/", path)
+    if (path in there) return 1
+    for (i in prefixes) if (index(path "/", prefixes[i] "/") == 1) return 1
+    return 0
+  }
+  BEGIN {
+    split(below, prefixes, " ")
+    for (i in prefixes) sub(/^\/usr\//, "/", prefixes[i])
+    split(given, list, " ")
+    for (i in list) hosts[list[i]] = brought[list[i]] = 1
+    split(shadows, list, " ")
+    for (i in list) hosts[list[i]] = 1
+    while ((getline line < packaged) > 0) known = there[line] = 1
+    while ((getline line < links) > 0) {
+      split(line, part, "\t")
+      if (part[1] == "found") { user[part[2]] = part[3]; continue }
+      if (part[2] in brought) { expected++; awaited = awaited (awaited ? ", " : "") part[2] " (" part[3] ")"; continue }
+      if (missing++ < 8) lacking = lacking (lacking ? "; " : "") part[3] " needs " part[2] ", which is nowhere"
+    }
+  }
+  {
+    name = $1
+    sub(/.*\//, "", name)
+    if (own($1) || own($2)) next
+    if (name in hosts) { expected++; awaited = awaited (awaited ? ", " : "") $1; next }
+    if (foreign++ < 8) strange = strange (strange ? "; " : "") user[$1] " gets " $1 ($2 == $1 ? "" : " -> " $2)
+  }
+  END {
+    metric("files", files, "ELF programs and shared libraries")
+    metric("missing_libraries", missing, lacking)
+    if (known || below) metric("foreign_libraries", foreign, strange)
+    metric("host_libraries", expected, awaited)
+  }
+' "$kept/real" || exit 1
+# A file of another machine is not this linker's; one that is cut short, or that it breaks off at, is wrong.
+if grep 'error while loading\|^broke off at ' "$kept/troubles" 2> /dev/null | grep -v 'ELF class\|ELFCLASS\|ELF header' > "$kept/wrong"; then
+  said=$(head -n 1 "$kept/wrong" | tr -dc ' -~' | tr -d '"\\' | cut -c1-500)
+  printf '{"sovstack": "fault", "text": "the dynamic linker says: %s"}\n' "$said"
+fi
+printf '{"sovstack": "done"}\n'

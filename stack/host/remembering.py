@@ -1,0 +1,122 @@
+"""What ReFrame keeps of a cell's runs: its own results database beside the cell's runs, read with its own command."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from stack import __version__, history, outcome, verify
+from stack.artifact import Command, canonical_json
+from stack.errors import ExitCode, Fault, StackError, host_lacks
+from stack.history import Kept, Series, Session
+from stack.host import files
+from stack.host.cells import Cell
+from stack.host.run import Result, run
+from stack.visible import one_line
+
+ALL = "19700101T0000+0000:now"
+_KEPT = "Current session stored with UUID: "
+_MOST = 1 << 28  # bytes of the excerpt that is kept of the store
+_FIELDS = [f.name for made in (Session, Series) for f in fields(made)]
+
+
+def store(cell: Cell) -> Path:
+    """The database: outside the folder of the runs, which is made anew each time."""
+    return cell.folder / "reframe" / "history" / "results.db"
+
+
+def kept(cell: Cell, kind: str, subject: outcome.Subject, repeat: int) -> Kept:
+    """What ReFrame is to keep of a run."""
+    emulator = subject.machine.emulator if subject.machine else ""
+    said = {"cell": subject.cell, "subject": kind, "image": subject.image, "lock": subject.lock,
+            "suite": subject.suite, "host": subject.host, "emulator": emulator}  # fmt: skip
+    return Kept(repeat, str(store(cell)), history.extras(said))
+
+
+def ready(cell: Cell) -> None:
+    """Remove an empty file, as a killed run can leave it: ReFrame makes its tables only in a new one."""
+    path = store(cell)
+    with files.disk_errors(path):
+        if path.is_file() and path.stat().st_size == 0:
+            path.unlink()
+
+
+def unkept(cell: Cell, ran: Result) -> str:
+    """Why a run is not in the history, in words; empty when it is. The verdict stands either way."""
+    if _KEPT in ran.stdout:
+        return ""
+    said = [line for line in ran.stdout.splitlines() if "failed to store results" in line]
+    why = one_line(said[-1]) if said else "ReFrame did not say that it kept it"
+    return f"this run is not in the history ({why}); {_remedy(store(cell))}"
+
+
+def _remedy(path: Path) -> str:
+    return f"move {path} away, and a new one is begun; verdicts and reports stand without it"
+
+
+def sessions(cell: Cell) -> tuple[Session, ...]:
+    """Every run that was kept, oldest first; none where nothing was run. Raises where the database cannot be read."""
+    path = store(cell)
+    if not path.is_file() or path.stat().st_size == 0:
+        return ()
+    state = path.stat()
+    key = [__version__, _FIELDS, state.st_size, state.st_mtime_ns]
+    excerpt = path.with_name("sessions.json")
+    found = _excerpt(excerpt, key)
+    if found is None:
+        found = history.read(_described(path))
+        rows = [asdict(session) for session in found]
+        with contextlib.suppress(StackError):  # a folder that may only be read
+            files.write_text(excerpt, canonical_json({"key": key, "sessions": rows}))
+    return found
+
+
+def _excerpt(path: Path, key: list[Any]) -> tuple[Session, ...] | None:
+    """What was read of the database before, while it is the same: reading it takes ReFrame seconds."""
+    kept = files.read_record(path, _MOST)
+    if not isinstance(kept, Mapping) or kept.get("key") != key:
+        return None
+    try:
+        return tuple(_session(row) for row in kept["sessions"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _session(row: Mapping[str, Any]) -> Session:
+    series = tuple(Series(**{**s, "values": tuple(map(float, s["values"]))}) for s in row["series"])
+    return Session(**{**row, "series": series})
+
+
+def _described(path: Path) -> str:
+    """JSON of every session, as ReFrame prints it; its own files go to a folder that is removed again."""
+    with tempfile.TemporaryDirectory(prefix="sovstack-history-") as scratch:
+        asked = Command(
+            (sys.executable, "-c", verify.START, "--nocolor", "--describe-stored-sessions", ALL),
+            "read the history of earlier runs",
+            cwd=scratch,
+            env={**Kept(database=str(path)).variables, "TMPDIR": scratch, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        said = run(asked, check=False)
+    lines = [line for line in said.stdout.splitlines() if line.startswith(("[{", "[]"))]
+    if said.returncode or not lines:
+        what = f"the history in {path} cannot be read: {one_line(said.tail) or 'ReFrame says nothing of it'}"
+        raise StackError([Fault(what, None, _remedy(path))], ExitCode.HOST)
+    return lines[-1]
+
+
+def ran(cell: Cell, found: tuple[Session, ...]) -> Session:
+    """The session of the run that just ended; raises where it was not kept."""
+    report = files.read_record(cell.folder / "reframe" / "run" / verify.REPORT, _MOST)
+    try:
+        name = str(report["session_info"]["uuid"])
+    except (KeyError, TypeError):
+        name = ""
+    session = next((s for s in found if s.id == name), None)
+    if session is None:
+        raise host_lacks("this run is not in the history, so it cannot be compared", _remedy(store(cell)))
+    return session

@@ -1,0 +1,97 @@
+"""Top. The verb `history`: what the checks measured over time; and what `verify --compare` says of its run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stack.answers import cell_of, say
+from stack.errors import ExitCode, StackError
+from stack.options import (
+    BUILD,
+    ArchOption,
+    BuildOption,
+    EnvironmentArg,
+    JsonOption,
+    PartitionOption,
+    ProfileArg,
+    RootOption,
+)
+
+if TYPE_CHECKING:
+    from stack.host.cells import Cell
+    from stack.verdict import Verdict
+
+CompareOption = Annotated[
+    str | None,
+    typer.Option(
+        "--compare",
+        metavar="WHAT",
+        help="Tell what became slower since: last, a session, a date, or an image's digest.",
+    ),
+]
+RepeatOption = Annotated[
+    int,
+    typer.Option("--repeat", min=1, max=60, help="Run what measures speed, or each --check, so often, one by one."),
+]
+
+
+def history(
+    profile: ProfileArg,
+    environment: EnvironmentArg = None,
+    partition: PartitionOption = None,
+    arch: ArchOption = None,
+    root: RootOption = None,
+    build_dir: BuildOption = BUILD,
+    as_json: JsonOption = False,
+    compare: CompareOption = None,
+) -> None:
+    """List what the checks of a cell measured, and write it as a page of plots; nothing is run."""
+    from stack import history_page, history_text
+    from stack.host import comparing, remembering
+    from stack.host.library import shown
+
+    cell = cell_of(root, profile, environment, partition, build_dir, arch)
+    found = remembering.sessions(cell)
+    made = comparing.compared(found, compare) if compare else None
+    told = comparing.told(cell, found, made)
+    text = history_text.compared(made) if made else history_text.listed(cell.plan.cell, found)
+    if found:
+        text += f"\n{shown(comparing.write(cell, told))}\n"
+    say(history_page.content(told), as_json, text)
+    raise typer.Exit(ExitCode.CHECK_FAILED if made and made.regressions else ExitCode.OK)
+
+
+def sought(cell: Cell, wanted: str | None) -> None:
+    """Raise for a word after `--compare` that means nothing, before anything is run for it."""
+    if wanted:
+        from stack import history as sessions
+        from stack.host import remembering
+
+        sessions.meant(remembering.sessions(cell), wanted)
+
+
+def verified(cell: Cell, verdict: Verdict, wanted: str | None, as_json: bool, beside: str = "") -> None:
+    """The answer of `verify`: the verdict, and the comparison where one was asked for. Ends the verb.
+
+    `beside`: what is to be said after the verdict.
+    """
+    from stack import explain, history_text, regression
+    from stack.host import comparing, remembering
+
+    data = verdict.model_dump(mode="json", by_alias=True)
+    text = "\n\n".join(filter(None, (explain.verdict_text(verdict), beside)))
+    made, trouble = None, None
+    if wanted:
+        try:
+            found = remembering.sessions(cell)
+            made = comparing.compared(found, wanted, remembering.ran(cell, found))
+            comparing.write(cell, comparing.told(cell, found, made))
+            data, text = {**data, "comparison": regression.content(made)}, f"{text}\n{history_text.compared(made)}"
+        except StackError as error:  # the verdict is told first
+            data, trouble = {**data, "comparison": None}, error
+    say(data, as_json, text)
+    if trouble:
+        raise trouble
+    raise typer.Exit(ExitCode.OK if verdict.passed and not (made and made.regressions) else ExitCode.CHECK_FAILED)

@@ -1,0 +1,2 @@
+#!/bin/sh
+export LC_ALL='C.UTF-8'

@@ -1,0 +1,2 @@
+-- The cell that was built last is the default.
+module_version("ai-hpc/laptop/debian13-riscv64", "default")

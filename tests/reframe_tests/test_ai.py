@@ -1,0 +1,149 @@
+"""Training, collectives and the accelerators' programs: on PyTorch's CPU, as they are and with something broken."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack.host import checks
+from tests.reframe_tests.programs import SUITE, load
+
+DRIVER = Path(__file__).with_name("broken.py")
+Said = dict[str, dict[str, float]]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("gpu[007-009,12]", "gpu007"),
+        ("a1,b2", "a1"),
+        ("n[3,5]", "n3"),
+        ("r[1-2]n", "r1n"),
+        ("login", "login"),
+        ("", ""),
+    ],
+)
+def test_the_first_of_a_list_of_nodes(monkeypatch: pytest.MonkeyPatch, nodes: str, first: str) -> None:
+    assert load(monkeypatch, "lib/ranks.py").first_host(nodes) == first
+
+
+def test_ranks_of_a_job_are_no_ranks_of_a_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    launched = load(monkeypatch, "lib/ranks.py").launched
+    ours = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "0"}
+    assert launched(ours) is None
+    assert launched({**ours, "SOVSTACK_LAUNCHED": "1"}) == (1, 4, 0)
+    assert launched({"PMI_RANK": "3", "PMI_SIZE": "4", "SOVSTACK_LAUNCHED": "1"}) == (3, 4, 3)
+    with pytest.raises(RuntimeError, match="says no rank"):
+        launched({"SOVSTACK_LAUNCHED": "1"})
+
+
+def test_ranks_meet_where_a_name_has_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    meeting = load(monkeypatch, "lib/ranks.py").meeting
+
+    def resolve(host: str) -> str:
+        if not host.startswith(("10.", "known")):
+            raise OSError(host)
+        return "10.0.0.7"
+
+    job = {"SOVSTACK_NODES": "known[1-2]", "SOVSTACK_LAUNCHER": "10.0.0.9", "SOVSTACK_JOB": "12.0"}
+    assert meeting({**job, "MASTER_PORT": "29500"}, resolve) == "tcp://10.0.0.7:29500?use_libuv=0"
+    assert meeting({**job, "SOVSTACK_NODES": "lost[1-2]"}, resolve) == meeting(job, resolve)
+    assert meeting(job, resolve) != meeting({**job, "SOVSTACK_JOB": "12.1"}, resolve)
+    with pytest.raises(RuntimeError, match="set MASTER_ADDR"):
+        meeting({"MASTER_ADDR": "lost"}, resolve)
+
+
+def test_checks_of_accelerators_are_tagged_and_ask_for_one() -> None:
+    text = (SUITE / "gpu/gpu.py").read_text()
+    limits = {name: check for name, check in checks.limits().checks.items() if name.startswith("Gpu")}
+    assert len(limits) == text.count('"accelerator"') == text.count("(SuiteCheck)") == 5
+    assert all("gpu" in check.needs for check in limits.values())
+
+
+@pytest.fixture(scope="module")
+def said(image: Path, apptainer: str, tmp_path_factory: pytest.TempPathFactory) -> Said:
+    """What every program printed, by the driver's name for how it was run: name -> number."""
+    work = tmp_path_factory.mktemp("broken")
+    binds = [f"{SUITE}:/sovstack/suite:ro", f"{DRIVER}:/sovstack/broken.py:ro", f"{work}:/sovstack/work"]
+    argv = [apptainer, "-q", "exec", "--containall", "--env", "OMP_NUM_THREADS=1,PYTHONDONTWRITEBYTECODE=1",
+            *(word for bind in binds for word in ("--bind", bind)), "--pwd", "/sovstack/work", str(image),
+            "python3", "/sovstack/broken.py", "/sovstack/suite"]  # fmt: skip
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    found: Said = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("== "):
+            here = found.setdefault(line[3:], {})
+        elif line.startswith("{"):
+            message: dict[str, Any] = json.loads(line)
+            if message.get("sovstack") == "metric":
+                here[message["name"]] = message["value"]
+            elif message.get("sovstack") in ("done", "fault"):
+                here[message["sovstack"]] = 1.0
+            elif "aware" in message:
+                here.update({"aware": message["aware"], "wrong": message["wrong"][0], "claims": message["claims"]})
+                here["paths"] = message["paths"]
+    return found
+
+
+def beyond(said: Said, run: str, check: str) -> set[str]:
+    """Names of the numbers that a check would not accept; not-a-number is never accepted."""
+    limits = checks.limits().checks[check].metrics
+    return {name for name, value in said[run].items()
+            if name in limits and (bound := limits[name].bound) is not None and not value <= bound}  # fmt: skip
+
+
+@pytest.mark.image
+@pytest.mark.parametrize(
+    ("run", "check", "wrong"),
+    [
+        ("collectives", "TorchAllReduce", set()),
+        ("collectives in fp32", "TorchAllReduce", {"allreduce_wrong", "allreduce_error_fp64"}),
+        ("collectives wrong on rank 1", "TorchAllReduce",
+         {"allreduce_wrong", "allreduce_error_fp64", "allreduce_error_fp32"}),
+        ("collectives that lose a value", "TorchAllReduce", {"moved_wrong"}),
+        ("training", "TorchTrainingAmp", set()),
+        ("training in fp32", "TorchTrainingAmp", {"not_in_bfloat16"}),
+        ("training apart", "TorchTrainingAmp", {"parameters_differ"}),
+        ("training that stands still", "TorchTrainingAmp", {"loss_ratio"}),
+        ("training alone", "TorchTrainingAlone", set()),
+        ("training from another seed", "TorchTrainingAlone", {"repeat_differs"}),
+        ("products", "GpuGemm", set()),
+        ("products of fp64 in fp32", "GpuGemm", {"fp64_exact", "fp64_error", "fp64_error_wide"}),
+        ("products of fp32 in TF32", "GpuGemm", {"fp32_exact", "fp32_error", "fp32_error_wide"}),
+        ("products by fixed slices", "GpuGemm", {"fp64_exact", "fp64_error_wide"}),
+        ("products of 16 bits in fp8", "GpuGemm", {"fp16_exact", "bf16_exact"}),
+        ("products with not-a-number", "GpuGemm",
+         {"fp64_exact", "fp32_exact", "fp16_exact", "bf16_exact", "fp64_error", "fp64_error_wide", "fp32_error",
+          "fp32_error_wide"}),
+        ("products wrong where large", "GpuGemm", {"fp64_exact", "fp64_error", "fp64_error_wide"}),
+        ("products of a device that was measured", "GpuGemm", {"fp16_calibrated"}),
+        ("memory", "GpuMemory", set()),
+        ("memory with a wrong value", "GpuMemory", {"stream_wrong"}),
+    ],
+)  # fmt: skip
+def test_what_is_broken_is_caught_and_nothing_else(said: Said, run: str, check: str, wrong: set[str]) -> None:
+    assert beyond(said, run, check) == wrong
+    limits = checks.limits().checks[check].metrics
+    if not wrong:
+        assert said[run]["done"] == 1.0
+        assert {name for name, limit in limits.items() if not limit.optional} <= set(said[run])
+    assert set(said[run]) - {"done"} <= set(limits)
+
+
+@pytest.mark.image
+def test_without_a_device_a_program_does_not_come_to_its_end(said: Said) -> None:
+    assert said["no device"] == {}
+
+
+@pytest.mark.image
+def test_an_mpi_is_asked_before_it_gets_buffers_of_a_device(said: Said) -> None:
+    mpi: dict[str, Any] = said["mpi"]
+    assert mpi["aware"] == [1, 0, 1, -1]
+    assert mpi["claims"] == [True, False]
+    assert mpi["paths"] == ["/usr/lib/libmpi.so.40", "/usr/lib/libmpi_gnu.so", "/usr/lib/libmpich.so.12"]
+    assert mpi["wrong"] == 100_000
