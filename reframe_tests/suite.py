@@ -40,8 +40,8 @@ from asked import (
 
 __all__ = ["COMPILERS", "SuiteCheck", "limits", "systems"]
 
-# Such variables of the caller's would get into an image whatever else is shut out.
-_LEAKS = re.compile(r"(APPTAINER|SINGULARITY)(ENV_.*|_BIND|_BINDPATH|_MOUNT|_OVERLAY)")
+# Such variables of the caller's would get into an image whatever else is shut out. One is left: it tells an emulator.
+_LEAKS = re.compile(r"(APPTAINER|SINGULARITY)(ENV_(?!QEMU_CPU$).*|_BIND|_BINDPATH|_MOUNT|_OVERLAY)")
 for _name in filter(_LEAKS.fullmatch, list(os.environ)):
     del os.environ[_name]
 

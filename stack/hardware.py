@@ -16,7 +16,7 @@ Bytes = Annotated[
 ]
 Cpu = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9_.-]+(,[+-]?[a-z0-9_.-]+(=[a-z0-9]+)?)*$", max_length=300),
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(,[+-]?[a-z0-9_.-]+(=[a-z0-9]+)?)*$", max_length=300),
     Means("a CPU of QEMU's, with properties after commas: 'max,pauth-impdef=on'"),
 ]
 Microarchitecture = Annotated[
