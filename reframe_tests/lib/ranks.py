@@ -17,6 +17,7 @@ LAUNCHERS = (
     ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),
 )
 LAUNCHED = "SOVSTACK_LAUNCHED"  # set by the suite where its launcher starts this program, once per rank
+MEETING = "SOVSTACK_MEETING"  # set where this program starts itself again for every rank: where they meet
 SECONDS = 120  # after which a rank that waits for another gives up
 
 
@@ -40,7 +41,9 @@ def first_host(nodes):
 
 
 def meeting(env, resolve=socket.gethostbyname):
-    """Where the ranks of a launcher meet, as an init method: on the first node, at a port that the job gives."""
+    """Where ranks meet, as an init method: those of a launcher on the first node, at a port that the job gives."""
+    if env.get(MEETING):
+        return env[MEETING]
     nodes = first_host(env.get("SOVSTACK_NODES", ""))
     hosts = [env.get("MASTER_ADDR", ""), nodes, env.get("SOVSTACK_LAUNCHER", "")]
     job = hashlib.sha256(env.get("SOVSTACK_JOB", "").encode()).hexdigest()
@@ -73,10 +76,11 @@ def devices():
     return int(said[-1]) if said else 0
 
 
-def run(count, work, backend="gloo"):
+def run(count, work, backend="gloo", *, apart=False):
     """`work(rank, size, local rank)` in every rank; returns the exit status.
 
-    The library is loaded before ranks are forked: once. A rank ends at once, whether it failed or not: whatever runs at
+    Without a launcher the ranks are forked, after the library was loaded once; `apart`: this program is started again
+    for each, since PyTorch crashed in forks under QEMU. A rank ends at once, whether it failed or not: whatever runs at
     an interpreter's end would wait for others.
     """
     told = launched(os.environ)
@@ -88,13 +92,28 @@ def run(count, work, backend="gloo"):
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     store = Path.cwd() / "store"
     store.unlink(missing_ok=True)
+    method = f"file://{store}"
+    if apart:
+        return max(_started(count, method))
+    return max(_forked(count, lambda rank: _joined(backend, rank, count, method, work, rank)))
+
+
+def _forked(count, body):
     children = []
     for rank in range(count):
         pid = os.fork()
         if pid == 0:  # nothing of the parent's own ending happens in a forked rank
-            os._exit(_ended(lambda me=rank: _joined(backend, me, count, f"file://{store}", work, me)))
+            os._exit(_ended(lambda me=rank: body(me)))
         children.append(pid)
-    return max(abs(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])) for pid in children)
+    return [abs(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])) for pid in children]
+
+
+def _started(count, method):
+    """The ranks as this program with its own arguments, by which it knows its rank."""
+    told = {**os.environ, LAUNCHED: "1", MEETING: method, "WORLD_SIZE": str(count)}
+    ranks = [{**told, "RANK": str(n), "LOCAL_RANK": str(n)} for n in range(count)]
+    children = [subprocess.Popen([sys.executable, *sys.argv], env=env) for env in ranks]
+    return [abs(child.wait()) for child in children]
 
 
 def _joined(backend, rank, size, method, work, local):

@@ -185,7 +185,9 @@ def test_an_image_of_that_very_lock_counts_as_built(tmp_path: Path, monkeypatch:
 def test_a_cell_without_a_current_lock_is_not_compared(tmp_path: Path) -> None:
     office, cell = office_of(tmp_path, CUDA), home(tmp_path)
     moved = replace(cell, documents={**cell.documents, "profile": "0" * 64})
-    with pytest.raises(StackError, match=r"the profile changed .*lock again: `sovstack lock generic-x86 ai-hpc --partition nvidia`"):
+    with pytest.raises(
+        StackError, match=r"the profile changed .*lock again: `sovstack lock generic-x86 ai-hpc --partition nvidia`"
+    ):
         leaving.test(office, moved, office.ban("nvidia"), quiet)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,27 @@ def test_ranks_meet_where_a_name_has_an_address(monkeypatch: pytest.MonkeyPatch)
     assert meeting(job, resolve) != meeting({**job, "SOVSTACK_JOB": "12.1"}, resolve)
     with pytest.raises(RuntimeError, match="set MASTER_ADDR"):
         meeting({"MASTER_ADDR": "lost"}, resolve)
+
+
+def test_ranks_that_were_started_apart_meet_where_they_were_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    ranks = load(monkeypatch, "lib/ranks.py")
+    assert ranks.meeting({ranks.MEETING: "file:///x/store", "MASTER_ADDR": "elsewhere"}) == "file:///x/store"
+
+
+def test_every_rank_is_this_program_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ranks = load(monkeypatch, "lib/ranks.py")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, sys\nnames = ('SOVSTACK_LAUNCHED', 'RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'SOVSTACK_MEETING')\n"
+        "open(sys.argv[1] + os.environ['RANK'], 'w').write(' '.join(os.environ[n] for n in names))\n"
+        "sys.exit(3 if os.environ['RANK'] == '1' else 0)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    monkeypatch.setattr(sys, "argv", [str(program), "said"])
+    assert ranks.run(2, lambda *_: None, apart=True) == 3
+    said = [(tmp_path / f"said{n}").read_text() for n in range(2)]
+    assert said == [f"1 {n} {n} 2 file://{tmp_path}/store" for n in range(2)]
 
 
 def test_checks_of_accelerators_are_tagged_and_ask_for_one() -> None:

@@ -170,7 +170,7 @@ def main(backend, kind, expected):
     if not count:
         Report().fault(f"PyTorch {torch.__version__} sees no accelerator")
         return 1
-    return ranks.run(count, work(backend, kind, count), backend)
+    return ranks.run(count, work(backend, kind, count), backend, apart=True)
 
 
 if __name__ == "__main__":

@@ -177,7 +177,7 @@ def main(count, mode, precision, backend="gloo", kind="cpu"):
     if not many:
         Report().fault(f"PyTorch {torch.__version__} sees no accelerator")
         return 1
-    return ranks.run(many, together(kind, amp), backend)
+    return ranks.run(many, together(kind, amp), backend, apart=True)
 
 
 if __name__ == "__main__":
