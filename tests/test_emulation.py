@@ -18,6 +18,8 @@ from stack.host.library import Library
 from stack.target import Target
 from tests.conftest import FACTS
 
+CPU = "max,pauth-impdef=on,sve-default-vector-length=16"
+
 # Of QEMU's scripts/qemu-binfmt-conf.sh, which every distribution registers.
 PUBLISHED = {
     "x86_64": (
@@ -85,7 +87,7 @@ def test_words_reach_the_command_as_they_are(tmp_path: Path, catalogue: Catalogu
     words = ["sh", "-c", 'echo "$QEMU_CPU"; for w in "$@"; do printf "%s\\n" "$w"; done', "sh", *said]
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     done = subprocess.run([*argv, *words], env=environment, capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stdout.splitlines() == ["max,pauth-impdef=on", *said]
+    assert done.stdout.splitlines() == [CPU, *said]
     assert (tmp_path / "register").read_text() == line  # the kernel itself takes the escapes apart
     assert not (tmp_path / "x").exists()
 
@@ -102,14 +104,14 @@ def test_a_mount_that_fails_ends_it(tmp_path: Path) -> None:
 
 def test_a_cpu_that_is_not_asked_for_sets_nothing(catalogue: Catalogue) -> None:
     assert emulation.with_variables(("x",), emulator(catalogue, "riscv64")) == ("x",)
-    assert emulation.variables(emulator(catalogue, "aarch64")) == {"QEMU_CPU": "max,pauth-impdef=on"}
+    assert emulation.variables(emulator(catalogue, "aarch64")) == {"QEMU_CPU": CPU}
 
 
 def test_images_get_the_variables_whole_and_root_of_a_namespace_is_told_so(catalogue: Catalogue) -> None:
     riscv64, arm = emulator(catalogue, "riscv64"), emulator(catalogue, "aarch64")
     assert emulation.for_images((), riscv64, own=False) == ()
     assert emulation.for_images(("x",), riscv64, own=True) == ("x", "env", "APPTAINER_USERNS=1")
-    assert emulation.for_images((), arm, own=False) == ("env", "APPTAINERENV_QEMU_CPU=max,pauth-impdef=on")
+    assert emulation.for_images((), arm, own=False) == ("env", f"APPTAINERENV_QEMU_CPU={CPU}")
 
 
 def test_scripts_can_be_printed_and_read_again(catalogue: Catalogue) -> None:
@@ -205,7 +207,5 @@ def test_another_word_is_refused_with_the_nearest(catalogue: Catalogue) -> None:
 
 
 def test_the_emulator_in_words(catalogue: Catalogue) -> None:
-    assert emulation.described(emulator(catalogue, "aarch64"), "7.2.22") == (
-        "qemu-aarch64 7.2.22, cpu max,pauth-impdef=on"
-    )
+    assert emulation.described(emulator(catalogue, "aarch64"), "7.2.22") == (f"qemu-aarch64 7.2.22, cpu {CPU}")
     assert emulation.described(emulator(catalogue, "riscv64"), "") == "qemu-riscv64"

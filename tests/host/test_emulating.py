@@ -16,6 +16,8 @@ from tests.host import foreign, tiny
 from tests.locked import lock as a_lock
 from tests.test_emulation import ENTRY, emulator
 
+CPU = "max,pauth-impdef=on,sve-default-vector-length=16"
+
 
 def ended(argv: list[str]) -> tuple[int, str]:
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -116,8 +118,8 @@ def test_what_the_machine_registered_is_taken(
     monkeypatch.setattr(emulating, "registered", lambda _emulator: ENTRY)
     monkeypatch.setattr(namespace, "find", lambda: ("unshare",))
     found = emulating._find("aarch64", emulator(catalogue, "aarch64"))
-    assert (found.line, found.checking) == ("", ("env", "APPTAINERENV_QEMU_CPU=max,pauth-impdef=on"))
-    assert found.building == ("unshare", "env", "QEMU_CPU=max,pauth-impdef=on")
+    assert (found.line, found.checking) == ("", ("env", f"APPTAINERENV_QEMU_CPU={CPU}"))
+    assert found.building == ("unshare", "env", f"QEMU_CPU={CPU}")
 
 
 def test_entries_of_the_machine_are_read(tmp_path: Path, catalogue: Catalogue) -> None:
