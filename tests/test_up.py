@@ -353,7 +353,7 @@ def test_a_wrong_blas_fails_up_and_stands_first_in_the_report(built: Built, tmp_
     assert "FAILED Gemm" in done.stdout
     report = json.loads((build / "report.json").read_text())
     assert report["result"] == "fail"
-    assert [f["name"] for f in report["failures"]] == ["Blas", "Gemm", "HplMxp"]
+    assert [f["name"] for f in report["failures"]] == ["Blas", "Gemm", "Lapack"]
     page = Words()
     page.feed((build / "report.html").read_text())
     words = " ".join(page.text)
