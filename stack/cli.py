@@ -245,7 +245,7 @@ def up(
     """Everything: detect, plan, render, lock, build, check, seal, and report."""
     from stack import explain
     from stack.host import keys
-    from stack.host.examining import Asked
+    from stack.host.examining import Asked, checkable
     from stack.host.software import Options
 
     signer = keys.chosen(key)
@@ -253,7 +253,7 @@ def up(
     with workshop_of(
         cell, quiet=quiet, dry=dry_run, wait=not no_wait, options=Options(signer=signer, lenient=lenient)
     ) as shop:
-        shop.checkable(preload)
+        checkable(cell, preload)
         shop.reporting()
         shop.tools()
         made, _changes = shop.locked(strict=locked)

@@ -69,7 +69,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
                 "verify",
                 "render.apptainer",
             ),
-            *("render.modules", "render.reframe", "render.spack", "source"),
+            *("render.modules", "render.reframe", "render.spack", "source", "source_output"),
         ),
     ),
     (

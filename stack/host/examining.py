@@ -97,3 +97,8 @@ def beside_the_image(cell: Cell, place: Place, verdict: Verdict | None) -> str:
     if verdict is None or own is None or own.lock != verdict.lock:
         return ""
     return overhead.text(overhead.content(own, verdict))
+
+
+def checkable(cell: Cell, preload: Path | None = None) -> None:
+    """Raise for a folder that the checks cannot run in: asked before the work that they would judge."""
+    verify.usable(checks.paths(cell, apptainer.find() or Path("apptainer"), preload))

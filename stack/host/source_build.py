@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import buildroot, source
+from stack import buildroot, source, source_output
 from stack.artifact import Command, canonical_json
 from stack.errors import ExitCode, Fault, StackError
 from stack.host import cache_reading, cache_signing, files, packing, repository, slurm, spack
@@ -119,7 +119,7 @@ def install(job: SourceJob, sink: Sink, note: Sink | None = None) -> dict[str, i
     else:
         result = _spack(job, "build", words, "build from source", sink, len(source.own(job.lock)))
     source.same(job.lock, files.read_text(job.folder / "spack/build/env/spack.lock", 64 << 20))
-    return source.times(result)
+    return source_output.times(result)
 
 
 def push(job: SourceJob, sink: Sink, note: Sink | None = None) -> None:
@@ -206,7 +206,7 @@ def _telling(sink: Sink, of: int = 0) -> Sink:
     done: set[str] = set()
 
     def told(line: str) -> None:
-        step = source.step(line)
+        step = source_output.step(line)
         if line.startswith("job "):
             sink(line)
         elif step and step.phase:
@@ -219,7 +219,7 @@ def _telling(sink: Sink, of: int = 0) -> Sink:
 
 
 def _failed(job: SourceJob, command: Command, result: Result) -> StackError:
-    found = source.failures(result.stdout)
+    found = source_output.failures(result.stdout)
     if not found:
         return failed(command, result, job.log)
     remedy = f"the whole output is in {job.log}; what was built stays, run the same again"

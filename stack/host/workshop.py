@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from stack import build, verify
+from stack import build
 from stack.artifact import Command, Tree
 from stack.changes import Change
 from stack.errors import StackError
@@ -289,11 +289,6 @@ class Workshop:
     def reporting(self) -> None:
         """From here on a run that ends in an error writes its report too."""
         self._reports = not self.dry
-
-    def checkable(self, preload: Path | None = None) -> None:
-        """Raise for a folder that the checks cannot run in: asked before the work that they would judge."""
-        found = apptainer.find() or Path("apptainer")
-        verify.usable(checks.paths(self.cell, found, preload))
 
     def report(self) -> Written | None:
         """Write the report of what was done, in the build folder and in the cell's."""
