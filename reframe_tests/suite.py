@@ -113,8 +113,7 @@ class SuiteCheck(rfm.RunOnlyRegressionTest):
             "SOVSTACK_SUITE": f"{INSIDE}/suite" if inside else seen(told, SUITE),
             "SOVSTACK_PATIENCE": str(told["patience"]),
             "TMPDIR": "/tmp",
-            **(ALONE if told["launch"] == "local" else {}),
-            **({"SOVSTACK_LAUNCHED": "1"} if told["launch"] == "srun" and self.ranks else {}),
+            **({"SOVSTACK_LAUNCHED": "1"} if told["launch"] == "srun" and self.ranks else ALONE),
             **{k: v for k, v in told["variables"].items() if k != "PYTHONPATH"},
             **self.preloaded(inside),
         }

@@ -171,7 +171,7 @@ def _pair(a: Entry | None, b: Entry | None, both: tuple[Card, Card], names: tupl
             return Pair(a, b, "beyond", why, compared=len(spots), spots=_worst(apart))
         return Pair(a, b, "identical", compared=len(spots))
     if a.kind == "exact":
-        where = "" if spots else "; no entry is recorded on both"
+        where = "" if apart else f"; in none of the {len(spots)} entries that both record"
         why = f"it is exact, and the bits differ: {a.digest[:DIGITS]} and {b.digest[:DIGITS]}{where}"
         return Pair(a, b, "beyond", why, compared=len(spots), spots=_worst(apart))
     return _bounded(a, b, spots, names)

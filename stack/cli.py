@@ -35,7 +35,7 @@ from stack.options import (
     ScaleOption,
     SchedulerOption,
 )
-from stack.remember import CompareOption, RepeatOption
+from stack.remember import CompareOption, RepeatOption, SinceOption
 from stack.trust import KeyOption
 
 app = typer.Typer(
@@ -200,7 +200,8 @@ def verify(
     pending: PendingOption = None,
     scale: ScaleOption = None,
     repeat: RepeatOption = 1,
-    compared: CompareOption = None,
+    compare: CompareOption = False,
+    since: SinceOption = None,
     key: KeyOption = None,
     quiet: QuietOption = False,
     no_wait: NoWaitOption = False,
@@ -212,16 +213,17 @@ def verify(
     signer = keys.chosen(key)
     cell = cell_of(root, profile, environment, partition, build_dir, arch)
     place = checks.sized(cell, place_of(cell, scheduler, nodes, pending, native=native), scale)
-    if preload and compared:
+    wanted = remember.meant(compare, since)
+    if preload and wanted:
         raise bad_input("what a preloaded library does is not kept", remedy="leave out --preload or --compare")
-    remember.sought(cell, compared)
+    remember.sought(cell, wanted)
     with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait, place=place) as shop:
         tested = shop.tested()
         verdict = shop.verified(tested, Asked(fresh=True, preload=preload, only=tuple(only or ()), repeat=repeat))
         shop.reseal(tested, signer)
         beside = beside_the_image(cell, place, verdict)
     if verdict is not None:
-        remember.verified(cell, verdict, compared, as_json, beside)
+        remember.verified(cell, verdict, wanted, as_json, beside)
 
 
 @app.command()

@@ -192,7 +192,7 @@ def chosen(sessions: Sequence[Session], wanted: str, now: Session) -> tuple[Sess
     if wanted == LAST:
         return (_last(earlier, now),) if earlier else ()
     if not earlier:
-        raise bad_input(f"nothing was measured here before, so {wanted!r} means nothing", remedy="--compare last")
+        raise bad_input(f"nothing was measured here before, so {wanted!r} means nothing", remedy="--compare")
     if _DATE.fullmatch(wanted):
         day = wanted.replace(" ", "T").rstrip("Z")
         found = [s for s in earlier if s.date[: len(day)] <= day]

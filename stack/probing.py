@@ -136,13 +136,15 @@ def _roles(
     return roles, tuple(notes)
 
 
-def manifest(found: Found, name: str) -> str:
+def manifest(found: Found, name: str, catalogue: Catalogue) -> str:
     """What the suite reads: the components with the versions that they told themselves."""
     components = [
         {"name": p.name, "role": p.role or None, "provider": PROVIDER, "version": p.version, "command": list(p.command)}
         for p in found.parts
     ]
-    return canonical_json({"schema": 1, "cell": name, "components": components, "roles": dict(found.roles)})
+    spare = sorted({pattern for p in found.parts for pattern in catalogue.recipes[p.name].verify.one_of})
+    data = {"schema": 1, "cell": name, "components": components, "roles": dict(found.roles), "one_of": spare}
+    return canonical_json(data)
 
 
 def system(found: Found, name: str, microarchitecture: str) -> System:

@@ -19,6 +19,11 @@ Architecture = Annotated[
     StringConstraints(pattern=r"^[a-z0-9_]{1,40}$"),
     Means("an architecture's name (lower-case letters, digits and '_')"),
 ]
+PathEnd = Annotated[
+    str,
+    StringConstraints(pattern=r"^\*/[A-Za-z0-9/*._+-]+$", max_length=300),
+    Means("'*/' and the end of a path, where '*' stands for any text"),
+]
 WheelProject = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$", max_length=128),
@@ -96,6 +101,9 @@ class Verify(Model):
     says: Line | None = Field(None, description="what else its output holds, which tells it from others of its kind")
     carries: dict[Name, tuple[Line, ...]] = Field(
         {}, description="role that it fills for itself where nothing beside it does -> command that says with what"
+    )
+    one_of: tuple[PathEnd, ...] = Field(
+        (), description="files of which a machine uses one: the libraries that the others need may be absent"
     )
 
 

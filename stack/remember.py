@@ -23,13 +23,10 @@ if TYPE_CHECKING:
     from stack.host.cells import Cell
     from stack.verdict import Verdict
 
-CompareOption = Annotated[
+CompareOption = Annotated[bool, typer.Option("--compare", help="Tell what became slower since the last time.")]
+SinceOption = Annotated[
     str | None,
-    typer.Option(
-        "--compare",
-        metavar="WHAT",
-        help="Tell what became slower since: last, a session, a date, or an image's digest.",
-    ),
+    typer.Option("--since", metavar="WHAT", help="--compare with that: a session, a date, or an image's digest."),
 ]
 RepeatOption = Annotated[
     int,
@@ -45,7 +42,8 @@ def history(
     root: RootOption = None,
     build_dir: BuildOption = BUILD,
     as_json: JsonOption = False,
-    compare: CompareOption = None,
+    compare: CompareOption = False,
+    since: SinceOption = None,
 ) -> None:
     """List what the checks of a cell measured, and write it as a page of plots; nothing is run."""
     from stack import history_page, history_text
@@ -53,8 +51,8 @@ def history(
     from stack.host.library import shown
 
     cell = cell_of(root, profile, environment, partition, build_dir, arch)
-    found = remembering.sessions(cell)
-    made = comparing.compared(found, compare) if compare else None
+    found, wanted = remembering.sessions(cell), meant(compare, since)
+    made = comparing.compared(found, wanted) if wanted else None
     told = comparing.told(cell, found, made)
     text = history_text.compared(made) if made else history_text.listed(cell.plan.cell, found)
     if found:
@@ -63,8 +61,13 @@ def history(
     raise typer.Exit(ExitCode.CHECK_FAILED if made and made.regressions else ExitCode.OK)
 
 
+def meant(compare: bool, since: str | None) -> str | None:
+    """What the caller wants to compare with; None where nothing was asked for."""
+    return since or ("last" if compare else None)
+
+
 def sought(cell: Cell, wanted: str | None) -> None:
-    """Raise for a word after `--compare` that means nothing, before anything is run for it."""
+    """Raise for a word after `--since` that means nothing, before anything is run for it."""
     if wanted:
         from stack import history as sessions
         from stack.host import remembering

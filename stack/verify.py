@@ -125,6 +125,7 @@ def manifest(
     ]  # fmt: skip
     roles = {c.role: c.name for c in lock.components if c.role}
     data: dict[str, Any] = {"schema": 1, "cell": lock.cell, "components": components, "roles": roles}
+    data["one_of"] = sorted({pattern for c in lock.components for pattern in catalogue.recipes[c.name].verify.one_of})
     data |= {} if emulation is None else {"emulation": dict(emulation)}
     data |= {} if expects is None else {"contract": expects.model_dump(mode="json", by_alias=True)}
     return canonical_json(data)

@@ -66,21 +66,21 @@ def test_nothing_is_written_where_nothing_was_measured(cell: Cell, kept: list[Se
     assert done.exit_code == ExitCode.OK
     assert "nothing was measured here yet" in done.stdout
     assert not cell.folder.exists()
-    refused = run(tmp_path, "--compare", "last")
+    refused = run(tmp_path, "--compare")
     assert isinstance(refused.exception, StackError)
     assert refused.exception.exit_code == ExitCode.BAD_INPUT
 
 
 def test_a_regression_is_exit_code_one_and_in_the_json(kept: list[Session], tmp_path: Path) -> None:
     kept += [session(1, {"fp64_speed": FAST}), session(2, {"fp64_speed": SLOW})]
-    done = run(tmp_path, "--compare", "last")
+    done = run(tmp_path, "--compare")
     assert done.exit_code == ExitCode.CHECK_FAILED
     assert "✗ slower" in done.stdout
-    data = json.loads(run(tmp_path, "--compare", "0001", "--json").stdout)
+    data = json.loads(run(tmp_path, "--since", "0001", "--json").stdout)
     assert data["comparison"]["regressions"] == ["Gemm.fp64_speed"]
     assert [s["session"] for s in data["sessions"]] == [s.id for s in kept]
     kept[:] = [session(1, {"fp64_speed": SLOW}), session(2, {"fp64_speed": FAST})]
-    assert run(tmp_path, "--compare", "last").exit_code == ExitCode.OK
+    assert run(tmp_path, "--compare").exit_code == ExitCode.OK
 
 
 def test_verify_tells_its_verdict_and_what_became_slower(
@@ -118,7 +118,7 @@ def test_a_word_that_means_nothing_is_refused_before_a_run(cell: Cell, kept: lis
         remember.sought(cell, "0001")
 
 
-@pytest.mark.parametrize("words", [("--repeat", "0"), ("--repeat", "61"), ("--preload", "/none", "--compare", "last")])
+@pytest.mark.parametrize("words", [("--repeat", "0"), ("--repeat", "61"), ("--preload", "/none", "--compare")])
 def test_options_that_make_no_sense(words: tuple[str, ...], tmp_path: Path) -> None:
     said = ["verify", "generic-x86", "numerics", "--build-dir", str(tmp_path), *words]
     assert command(said) == ExitCode.BAD_INPUT

@@ -71,7 +71,7 @@ EXCLUSIVE: dict[type[Model], tuple[tuple[str, ...], ...]] = {
 OTHERS = {Match: set(Match.model_fields)}
 CANDIDATES = (
     "x", "xx", "1.0", "3.13", "https://x.example/", "/x", "/x/y", "/etc/x", "a" * 64, "10de", "--nv", "?essential", "X",
-    "text", "a" * 40, "+x", "2026-01-01", "DE", "a@b.example", "libx.so.1",
+    "text", "a" * 40, "+x", "2026-01-01", "DE", "a@b.example", "libx.so.1", "*/x",
 )  # fmt: skip
 
 

@@ -24,10 +24,10 @@ class TorchOperators(SuiteCheck):
 class TorchTraining(SuiteCheck):
     """Distributed data parallel training over gloo."""
 
-    descr = "PyTorch training on two ranks: the loss falls and the ranks agree"
+    descr = "PyTorch training on several ranks: the loss falls and the ranks agree"
     valid_systems = systems("TorchTraining")
     tags = {"ci"}
-    program = ["{python}", "{suite}/ai/src/training.py", "2", "ddp", "fp32"]
+    program = ["{python}", "{suite}/ai/src/training.py", "{ranks}", "ddp", "fp32"]
     ranks, forks = 2, True
 
 
@@ -35,10 +35,10 @@ class TorchTraining(SuiteCheck):
 class TorchTrainingAmp(SuiteCheck):
     """The same with automatic mixed precision."""
 
-    descr = "PyTorch training on two ranks with products in bf16: the loss falls and the ranks agree"
+    descr = "PyTorch training on several ranks with products in bf16: the loss falls and the ranks agree"
     valid_systems = systems("TorchTrainingAmp")
     tags = {"ci"}
-    program = ["{python}", "{suite}/ai/src/training.py", "2", "ddp", "amp"]
+    program = ["{python}", "{suite}/ai/src/training.py", "{ranks}", "ddp", "amp"]
     ranks, forks = 2, True
 
 
@@ -56,10 +56,10 @@ class TorchTrainingAlone(SuiteCheck):
 class TorchAllReduce(SuiteCheck):
     """Collectives over gloo."""
 
-    descr = "torch.distributed on two ranks over gloo: exact and bounded sums"
+    descr = "torch.distributed on several ranks over gloo: exact and bounded sums"
     valid_systems = systems("TorchAllReduce")
     tags = {"ci", "precision", "gloo"}
-    program = ["{python}", "{suite}/ai/src/collectives.py", "gloo", "cpu", "2"]
+    program = ["{python}", "{suite}/ai/src/collectives.py", "gloo", "cpu", "{ranks}"]
     ranks, forks = 2, True
 
 
@@ -67,8 +67,8 @@ class TorchAllReduce(SuiteCheck):
 class TorchAllReduceMpi(SuiteCheck):
     """Collectives over MPI, where PyTorch was built with it."""
 
-    descr = "torch.distributed on two ranks over MPI: exact and bounded sums"
+    descr = "torch.distributed on several ranks over MPI: exact and bounded sums"
     valid_systems = systems("TorchAllReduceMpi")
     tags = {"ci", "precision", "mpi"}
-    program = ["{python}", "{suite}/ai/src/collectives.py", "mpi", "cpu", "2"]
+    program = ["{python}", "{suite}/ai/src/collectives.py", "mpi", "cpu", "{ranks}"]
     ranks = 2

@@ -50,7 +50,7 @@ class GpuMpi(SuiteCheck):
     descr = "MPI between buffers in the accelerators' memory"
     valid_systems = systems("GpuMpi")
     tags = {"ci", "perf", "accelerator", "mpi"}
-    program = ["{python}", "{suite}/gpu/src/mpi.py", "cuda", "2"]
+    program = ["{python}", "{suite}/gpu/src/mpi.py", "cuda", "{ranks}"]
     ranks = 2
 
 

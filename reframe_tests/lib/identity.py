@@ -7,7 +7,7 @@ import hashlib
 
 import numpy as np
 
-POINTS = 8  # entries of a bounded result that are kept
+POINTS = 8  # entries of a result that are kept
 _STEP, _MIX, _STIR = (np.uint64(x) for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
@@ -26,12 +26,24 @@ def real(array):
     return np.stack([array.real, array.imag], -1) if np.iscomplexobj(array) else array
 
 
+def entries(result, bound=0.0, most=POINTS):
+    """Some entries of a result, evenly spread: where, value, bound; a complex one by parts."""
+    parts = real(result)
+    flat, bounds = np.ravel(parts), np.ravel(np.broadcast_to(np.asarray(bound, np.float64), parts.shape))
+    chosen = sorted({int(i) for i in np.linspace(0, flat.size - 1, min(most, flat.size))})
+    return [
+        [",".join(map(str, np.unravel_index(i, parts.shape))) or "0", float(flat[i]).hex(), float(bounds[i]).hex()]
+        for i in chosen
+    ]
+
+
 def exact(report, name, precision, said, inputs, result, basis):
     """A result that has the same bits on every machine; the sign of a zero, which the order of a sum decides, aside."""
     result = np.asarray(result)
+    result = result + result.dtype.type(0)
     report.number(
-        name, kind="exact", precision=precision, said=said, inputs=digest(*inputs),
-        digest=digest(result + result.dtype.type(0)), count=int(result.size), points=[], ratio=None, basis=basis,
+        name, kind="exact", precision=precision, said=said, inputs=digest(*inputs), digest=digest(result),
+        count=int(result.size), points=entries(result), ratio=None, basis=basis,
     )  # fmt: skip
 
 
@@ -40,16 +52,10 @@ def bounded(report, name, precision, said, inputs, result, bound, ratio, basis, 
 
     `ratio`: the largest error as a multiple of its bound, where the truth is known. A complex result is taken by parts.
     """
-    parts = real(result)
-    flat, bounds = np.ravel(parts), np.ravel(np.broadcast_to(np.asarray(bound, np.float64), parts.shape))
-    chosen = sorted({int(i) for i in np.linspace(0, flat.size - 1, min(points, flat.size))})
-    kept = [
-        [",".join(map(str, np.unravel_index(i, parts.shape))) or "0", float(flat[i]).hex(), float(bounds[i]).hex()]
-        for i in chosen
-    ]
     report.number(
         name, kind="bounded", precision=precision, said=said, inputs=digest(*inputs), digest=digest(result),
-        count=int(flat.size), points=kept, ratio=None if ratio is None else float(ratio), basis=basis,
+        count=int(np.size(real(result))), points=entries(result, bound, points),
+        ratio=None if ratio is None else float(ratio), basis=basis,
     )  # fmt: skip
 
 

@@ -170,13 +170,14 @@ static inline void sha_end(Sha *sha, char hex[65]) {
   for (int i = 0; i < 8; ++i) snprintf(hex + 8 * i, 9, "%08x", sha->state[i]);
 }
 
-/* A result for the numerical identity card. `bounds`: of each of its `doubles`, NULL where it is exact; `ratio`: its
-   largest error as a multiple of its bound, negative where that is not known. */
+/* A result for the numerical identity card. `bounds`: of each of its `doubles`, NULL where it is exact, be it doubles or
+   `whole` numbers; `ratio`: its largest error as a multiple of its bound, negative where that is not known. */
 typedef struct {
   const char *name, *precision, *said, *basis;
   Sha inputs, result;
   size_t count;
   const double *doubles, *bounds;
+  const int64_t *whole;
   double ratio;
 } Number;
 
@@ -193,9 +194,10 @@ static inline void report_number(Number *number) {
   report_string(number->basis);
   printf(", \"inputs\": \"%s\", \"digest\": \"%s\", \"count\": %zu, \"points\": [", inputs, result, number->count);
   size_t kept = number->count < REPORT_POINTS ? number->count : REPORT_POINTS;
-  for (size_t i = 0; number->bounds && i < kept; ++i) {
+  for (size_t i = 0; (number->doubles || number->whole) && i < kept; ++i) {
     size_t at = kept > 1 ? i * (number->count - 1) / (kept - 1) : 0;
-    printf("%s[\"%zu\", \"%a\", \"%a\"]", i ? ", " : "", at, number->doubles[at], number->bounds[at]);
+    printf("%s[\"%zu\", \"%a\", \"%a\"]", i ? ", " : "", at,
+           number->whole ? (double)number->whole[at] : number->doubles[at], number->bounds ? number->bounds[at] : 0.0);
   }
   printf("], \"ratio\": ");
   if (number->bounds && number->ratio >= 0)

@@ -25,7 +25,7 @@ class MpiProgram(SuiteCheck):
 class Mpi4py(SuiteCheck):
     """A Python program over NumPy buffers."""
 
-    descr = "mpi4py on two ranks: ping-pong and exact all-reduce"
+    descr = "mpi4py on several ranks: ping-pong and exact all-reduce"
     valid_systems = systems("Mpi4py")
     tags = {"ci", "mpi", "perf"}
     program = ["{python}", "{suite}/mpi/src/pingpong.py", "{ranks}"]

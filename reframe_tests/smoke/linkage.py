@@ -25,8 +25,10 @@ class Linkage(SuiteCheck):
     @run_after("setup")
     def tell(self):
         """What the host brings, and which folders are the image's own, is what the manifest says."""
-        said = json.loads(Path(os.environ["SOVSTACK_MANIFEST"]).read_text(encoding="utf-8")).get("contract") or {}
+        manifest = json.loads(Path(os.environ["SOVSTACK_MANIFEST"]).read_text(encoding="utf-8"))
+        said = manifest.get("contract") or {}
         folders = [*said.get("folders", ()), *(site["folder"] for site in said.get("site", ()))]
         given = [word for name in said.get("libraries", ()) for word in ("--given", name)]
         shadows = [word for name in said.get("shadows", ()) for word in ("--shadow", name)]
-        self.program = [*self.program, *given, *shadows, *(word for f in folders for word in ("--below", f))]
+        spare = [word for pattern in manifest.get("one_of", ()) for word in ("--one-of", pattern)]
+        self.program = [*self.program, *given, *shadows, *spare, *(word for f in folders for word in ("--below", f))]

@@ -73,6 +73,18 @@ def test_the_order_of_a_sum_decides_a_zeros_sign_and_not_the_digest(
     assert first == second != third
 
 
+def test_an_exact_result_keeps_entries_to_find_a_difference_by(
+    monkeypatch: pytest.MonkeyPatch, identity: ModuleType
+) -> None:
+    spoken = Spoken(monkeypatch)
+    whole = np.arange(100, dtype=np.int64).reshape(10, 10) - 50
+    identity.exact(spoken.report, "n", "int64", "s", [whole], whole, "b")
+    kept = spoken.numbers[0].points
+    assert [(p.where, float.fromhex(p.value)) for p in (kept[0], kept[1], kept[-1])] == [
+        ("0,0", -50), ("1,4", -36), ("9,9", 49)]  # fmt: skip
+    assert (len(kept), {float.fromhex(p.bound) for p in kept}) == (8, {0.0})
+
+
 def test_a_complex_result_is_told_by_parts(monkeypatch: pytest.MonkeyPatch, identity: ModuleType) -> None:
     spoken = Spoken(monkeypatch)
     result = np.array([[1 + 2j, 3 - 4j]])

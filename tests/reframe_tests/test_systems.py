@@ -68,6 +68,10 @@ int main(void) {
   for (int i = 0; i < 1000; ++i) sha_add(&made.inputs, "abc", 3);
   sha_array(&made.result, "float64", values, 2, 8);
   report_number(&made);
+  const int64_t whole[] = {-7, 9};
+  Number exact = {.name = "w", .precision = "int64", .said = "s", .basis = "b", .count = 2, .whole = whole};
+  sha_start(&exact.inputs), sha_start(&exact.result);
+  report_number(&exact);
   report_done();
 }
 """
@@ -76,7 +80,7 @@ int main(void) {
 @needs_compiler
 def test_a_c_program_speaks_as_a_python_program_does(tmp_path: Path) -> None:
     (tmp_path / "tells.c").write_text(TELLS)
-    metric, unknown, fault, number, done = said(compiled(tmp_path / "tells.c", tmp_path / "tells"))
+    metric, unknown, fault, number, whole, done = said(compiled(tmp_path / "tells.c", tmp_path / "tells"))
     assert (metric["value"], metric["detail"]) == (0.1, 'a "quoted" \\ \n\xff')
     assert unknown["value"] != unknown["value"]
     assert fault == {"sovstack": "fault", "text": "wrong: 7"}
@@ -87,6 +91,8 @@ def test_a_c_program_speaks_as_a_python_program_does(tmp_path: Path) -> None:
         ["0", (1.5).hex().replace(".8000000000000", ".8"), "0x1p-50"],
         ["1", "-0x1p+1", "0x1p-50"],
     ]
+    assert (whole["kind"], whole["ratio"]) == ("exact", None)
+    assert whole["points"] == [["0", "-0x1.cp+2", "0x0p+0"], ["1", "0x1.2p+3", "0x0p+0"]]
     assert (number["kind"], number["ratio"], done) == ("bounded", 0.5, {"sovstack": "done"})
 
 
@@ -183,6 +189,16 @@ def test_a_library_that_is_nowhere_is_told(linked: tuple[Path, Path]) -> None:
     assert metrics(linkage("--root", own, "--shadow", "libone.so.1"))["missing_libraries"] == 1
     given = linkage("--root", own, "--given", "libone.so.1")
     assert (metrics(given)["missing_libraries"], metrics(given)["host_libraries"]) == (0, 1)
+
+
+def test_of_some_files_a_machine_uses_one(linked: tuple[Path, Path]) -> None:
+    own, library = linked
+    shutil.copy("/bin/true", own / "bin" / "mine")
+    library.unlink()
+    fine = linkage("--root", own, "--below", "/", "--one-of", "*/bin/m*n*")
+    assert metrics(fine)["missing_libraries"] == 0
+    assert metrics(linkage("--root", own, "--one-of", "*/bin/mai*"))["missing_libraries"] == 1  # none of them is whole
+    assert metrics(linkage("--root", own, "--one-of", "*/lib/m*n*"))["missing_libraries"] == 1
 
 
 def test_a_quote_in_a_name_breaks_no_line(linked: tuple[Path, Path]) -> None:

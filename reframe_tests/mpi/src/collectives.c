@@ -170,7 +170,7 @@ static void floating(void) {
 
 /* Sums of whole numbers: the same bits on every machine, for as many ranks. */
 static void whole(int64_t *in, int64_t *out) {
-  Number said = {.name = "mpi_allreduce_int64", .precision = "int64", .count = LARGEST,
+  Number said = {.name = "mpi_allreduce_int64", .precision = "int64", .count = LARGEST, .whole = out,
                  .basis = "integer sums are exact in any order"};
   char words[120];
   Kind kind = {.name = "allreduce"};

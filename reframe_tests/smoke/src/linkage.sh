@@ -1,16 +1,19 @@
 # Every ELF file asks the dynamic linker for its libraries: all are there, and none comes from outside what was installed.
 # Arguments: `--root FOLDER` to look in (the whole file system without one), `--below FOLDER` where all libraries are
-# the subject's own, `--given LIBRARY` that a host brings, `--shadow LIBRARY` that is taken from it where it has it.
+# the subject's own, `--given LIBRARY` that a host brings, `--shadow LIBRARY` that is taken from it where it has it,
+# `--one-of PATTERN` of files of which one is used: once one of them is whole, the others may lack theirs.
 set -u
 export LC_ALL=C
 unset LD_PRELOAD # it is of whoever runs this, and not of what is asked
-roots="" below="" given="" shadows=""
+set -f # the words of these lists are no patterns of this folder's files
+roots="" below="" given="" shadows="" spare=""
 while [ $# -gt 1 ]; do
   case $1 in
     --root) roots="$roots $2" ;;
     --below) below="$below $2" ;;
     --given) given="$given $2" ;;
     --shadow) shadows="$shadows $2" ;;
+    --one-of) spare="$spare $2" ;;
   esac
   shift 2
 done
@@ -23,6 +26,7 @@ find ${roots:-/} -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run 
   -o -type f \( -name '*.so' -o -name '*.so.*' -o -perm /111 \) -size +0 -print0 2> /dev/null |
   xargs -0 -r grep -l -a -m1 "$(printf '^\177ELF')" 2> /dev/null > "$kept/files"
 
+set +f
 # The dynamic linker itself is asked: where its libraries are found, only it knows for certain.
 for linker in /lib64/ld-linux-*.so.* /lib/ld-linux-*.so.* /lib64/ld64.so.* /lib/ld64.so.*; do
   [ -x "$linker" ] && "$linker" --list /bin/sh > /dev/null 2>&1 && break
@@ -47,6 +51,24 @@ cat "$kept"/said.* 2> /dev/null | awk '
   / => \// { if (!($3 in has)) print "found\t" $3 "\t" file; has[$3] = 1; next }
   /^\t\/.* \(0x/ { if (!($1 in has)) print "found\t" $1 "\t" file; has[$1] = 1 }
 ' > "$kept/links"
+
+set -f
+for pattern in $spare; do
+  whole=""
+  sed -n 's/^missing\t[^\t]*\t//p' "$kept/links" > "$kept/partly"
+  while IFS= read -r file; do
+    # shellcheck disable=SC2254 # it is a pattern
+    case $file in $pattern) grep -qxF -e "$file" "$kept/partly" || whole=$file ;; esac
+  done < "$kept/files"
+  [ -n "$whole" ] || continue
+  while IFS= read -r line; do
+    # shellcheck disable=SC2254
+    case ${line##*	} in $pattern) [ "${line%%	*}" = missing ] && continue ;; esac
+    printf '%s\n' "$line"
+  done < "$kept/links" > "$kept/needed"
+  mv "$kept/needed" "$kept/links"
+done
+set +f
 
 # What packages installed; a folder that is a link (/lib -> usr/lib) makes two names of one file.
 cat /var/lib/dpkg/info/*.list 2> /dev/null | sed 's,^/usr/,/,' > "$kept/packaged"
