@@ -38,13 +38,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Found:
-    """What answered. `roles`: role -> the component that fills it; `notes`: what a user should know of that."""
+    """What answered. `roles`: role -> the component that fills it; `notes`: what a user should know of that; `one_of`:
+    patterns of files of which a machine uses one."""
 
     family: str
     system: str
     parts: tuple[Part, ...]
     roles: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -91,7 +93,8 @@ def parse(said: str, catalogue: Catalogue, python: str = _PYTHON) -> Found:
     system = one_line(answers.get("machine system", (1, ""))[1].strip())[:100]
     parts = tuple(p for name, r in sorted(catalogue.recipes.items()) if (p := _part(name, r, answers, python)))
     roles, notes = _roles(parts, catalogue, answers)
-    return Found(known.get(family, family or "unknown"), system, parts, roles, notes)
+    spare = sorted({pattern for part in parts for pattern in catalogue.recipes[part.name].verify.one_of})
+    return Found(known.get(family, family or "unknown"), system, parts, roles, notes, tuple(spare))
 
 
 def _answers(said: str, mark: str) -> Iterator[tuple[str, tuple[int, str]]]:
@@ -136,15 +139,14 @@ def _roles(
     return roles, tuple(notes)
 
 
-def manifest(found: Found, name: str, catalogue: Catalogue) -> str:
+def manifest(found: Found, name: str) -> str:
     """What the suite reads: the components with the versions that they told themselves."""
     components = [
         {"name": p.name, "role": p.role or None, "provider": PROVIDER, "version": p.version, "command": list(p.command)}
         for p in found.parts
     ]
-    spare = sorted({pattern for p in found.parts for pattern in catalogue.recipes[p.name].verify.one_of})
-    data = {"schema": 1, "cell": name, "components": components, "roles": dict(found.roles), "one_of": spare}
-    return canonical_json(data)
+    more = {"roles": dict(found.roles), "one_of": list(found.one_of)}
+    return canonical_json({"schema": 1, "cell": name, "components": components, **more})
 
 
 def system(found: Found, name: str, microarchitecture: str) -> System:

@@ -115,7 +115,7 @@ def open_subject(asked: Asked, catalogue: Catalogue) -> Subject:
         begin=begin,
         system=about,
         where=replace(asked.place, kind=begin.kind).where(here),
-        manifest=verify.manifest(own, catalogue) if own else probing.manifest(found, called, catalogue) if found else "",
+        manifest=verify.manifest(own, catalogue) if own else probing.manifest(found, called) if found else "",
         sha256=_sha256(asked.image, own) if asked.image else found.digest if found else digest([]),
         machine=Machine(family=family, microarchitecture=micro, emulator=emulated.text if emulated else ""),
         facts=facts,
