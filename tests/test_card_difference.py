@@ -64,7 +64,8 @@ def test_an_exact_zero_of_the_other_sign_is_another_number() -> None:
 def test_an_exact_one_without_entries_says_that_it_cannot_say_where() -> None:
     assert pair(number(), number(bits="other")).why.endswith("in none of the 0 entries that both record")
     same = (point("0", 4, 0), point("7", 5, 0))
-    assert pair(number(points=same), number(bits="other", points=same)).why.endswith("none of the 2 entries that both record")
+    why = pair(number(points=same), number(bits="other", points=same)).why
+    assert why.endswith("none of the 2 entries that both record")
 
 
 @pytest.mark.parametrize(
