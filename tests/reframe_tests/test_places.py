@@ -79,6 +79,19 @@ def test_ranks_on_one_node_are_no_test_of_a_network(base: Any) -> None:
     assert misplaced(None) == []  # not under a scheduler
 
 
+def test_what_a_caller_would_put_into_every_image_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = ("APPTAINERENV_LD_PRELOAD", "SINGULARITYENV_PYTHONPATH", "APPTAINER_BIND", "SINGULARITY_BINDPATH",
+             "APPTAINER_MOUNT", "APPTAINER_OVERLAY")  # fmt: skip
+    kept = ("APPTAINERENV_QEMU_CPU", "APPTAINER_CACHEDIR", "MY_APPTAINERENV_X")
+    for name in (*given, *kept):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.syspath_prepend(str(SUITE))
+    importlib.import_module("suite")
+    sys.modules.pop("suite")
+    assert [name for name in given if name in os.environ] == []
+    assert [name for name in kept if name not in os.environ] == []
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm.Cluster]:
     with slurm.cluster(tmp_path_factory.mktemp("slurm")) as made, pytest.MonkeyPatch.context() as patch:
