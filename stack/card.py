@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
@@ -23,6 +23,7 @@ from stack.words import Digest, Model, SchemaVersion
 NAME, PAGE, PAGE_OF_ALL = CARD, "card.html", "cards.html"
 NEWEST = 1
 MAX_FAULTS = 5  # of a damaged card, that are told
+MAX_REASON = 600  # characters
 Result = Literal["pass", "fail", "skip"]
 
 
@@ -60,7 +61,7 @@ def _once(numbers: tuple[Entry, ...]) -> tuple[Entry, ...]:
 
 
 class Card(Model):
-    """What was computed. `image`: SHA-256 of the SIF as it was built, or of what else was checked.
+    """What was computed. `image`: SHA-256 of the SIF as it was built, and `lock` of its lock, where there are such.
 
     `suite`: SHA-256 over the suite's files, the same for every machine. `date` is ISO 8601 UTC, `seconds` how long the
     checks took together.
@@ -70,15 +71,17 @@ class Card(Model):
     cell: str
     image: Digest | None
     lock: Digest | None
+    answers: Digest | None = Field(None, description="of software without an image: SHA-256 of what it said of itself")
     suite: Digest
     date: str
     reframe: str
     host: str
     machine: Machine | None
-    seconds: float
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     software: tuple[Part, ...]
     switches: dict[Switch, str]
     results: dict[str, Result] = Field(description="of every check, by its name")
+    reasons: dict[str, str] = Field({}, description="of every check that failed, in words")
     numbers: Annotated[tuple[Entry, ...], AfterValidator(_once)]
     metrics: tuple[Measured, ...] = Field(description="those with a bound")
 
@@ -88,10 +91,26 @@ class Card(Model):
         return tuple(number for number in self.numbers if not number.ok)
 
     @property
+    def out(self) -> tuple[Measured, ...]:
+        """Metrics out of their bounds."""
+        return tuple(metric for metric in self.metrics if not metric.ok)
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Checks that failed, or have a metric or a number out of its bound, whatever they say of themselves."""
+        said = {check for check, result in self.results.items() if result == "fail"}
+        metrics, numbers = ({one.check for one in some} for some in (self.out, self.beyond))
+        return tuple(sorted(said | metrics | numbers))
+
+    @property
+    def doubtful(self) -> tuple[Entry, ...]:
+        """Exact numbers of checks that failed: nobody says that they have the bits of other machines."""
+        return tuple(number for number in self.numbers if number.kind == "exact" and number.check in self.failed)
+
+    @property
     def passed(self) -> bool:
         """No check failed and no number is out of its own bound."""
-        metrics = all(metric.ok for metric in self.metrics)
-        return metrics and not self.beyond and "fail" not in self.results.values()
+        return not self.failed
 
 
 def make(verdict: Verdict, lock: Lock | None = None) -> Card:
@@ -109,13 +128,25 @@ def make(verdict: Verdict, lock: Lock | None = None) -> Card:
         reframe=verdict.reframe,
         host=verdict.host,
         machine=verdict.machine,
-        seconds=round(sum(check.seconds for check in verdict.checks), 3),
+        seconds=max(round(sum(check.seconds for check in verdict.checks), 3), 0.0),
         software=tuple(Part(name=c.name, version=c.version, provider=c.provider) for c in parts),
         switches={name: value for check in verdict.checks for name, value in sorted(check.switches.items())},
         results={check.name: check.result for check in verdict.checks},
+        reasons={c.name: _reason(c.reason) for c in verdict.checks if c.result == "fail" and c.reason},
         numbers=tuple(entries),
         metrics=tuple(sorted(measured, key=lambda m: (m.check, m.name))),
     )
+
+
+def _reason(said: str) -> str:
+    said = one_line(" ".join(said.split()))
+    return said if len(said) <= MAX_REASON else f"{said[:MAX_REASON]} [...]"
+
+
+def foreign(card: Card, software: Iterable[Part], *, image: bool) -> Card:
+    """The card of software that nobody here built: it has no lock, and no image's digest unless it is an image."""
+    own = {"image": card.image, "answers": None} if image else {"image": None, "answers": card.image}
+    return card.model_copy(update={"software": tuple(software), "lock": None, **own})
 
 
 def _entries(verdict: Verdict) -> Iterator[Entry]:
@@ -190,13 +221,25 @@ def counts(card: Card) -> Mapping[str, int]:
     return {"exact": kinds.count("exact"), "bounded": kinds.count("bounded")}
 
 
+def by_check(card: Card) -> Mapping[str, list[Entry]]:
+    """The numbers of every check; some have none."""
+    found: dict[str, list[Entry]] = {check: [] for check in sorted({*card.results, *(n.check for n in card.numbers)})}
+    for number in card.numbers:
+        found[number.check].append(number)
+    return found
+
+
+def outcome(card: Card, check: str) -> str:
+    """How a check ended: one with something out of its bound failed, whatever it says of itself."""
+    return "fail" if check in card.failed else card.results.get(check, "pass")
+
+
 def headline(card: Card) -> str:
-    """One sentence: how many numbers, and whether each is within its own bound."""
+    """One sentence: how many numbers, whether each is within its own bound, and how many checks failed."""
     found = counts(card)
-    if not card.numbers:
-        return "No check printed a number"
     told = f"{len(card.numbers)} numbers: {found['exact']} exact, {found['bounded']} bounded"
-    if card.beyond:
-        return f"{told}, {len(card.beyond)} beyond their own bound"
-    failed = sum(result == "fail" for result in card.results.values())
-    return f"{told}; {failed} of {len(card.results)} checks failed" if failed else told
+    parts = [told if card.numbers else "No check printed a number"]
+    parts += [f"{len(card.beyond)} beyond their own bound"] if card.beyond else []
+    parts += [f"{len(card.out)} metric{'s' if len(card.out) > 1 else ''} out of bounds"] if card.out else []
+    parts += [f"{len(card.failed)} of {len(card.results)} checks failed"] if card.failed else []
+    return "; ".join(parts)

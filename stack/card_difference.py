@@ -171,10 +171,15 @@ def _pair(a: Entry | None, b: Entry | None, both: tuple[Card, Card], names: tupl
             return Pair(a, b, "beyond", why, compared=len(spots), spots=_worst(apart))
         return Pair(a, b, "identical", compared=len(spots))
     if a.kind == "exact":
-        where = "" if apart else f"; in none of the {len(spots)} entries that both record"
+        where = "" if apart else f"; {_unseen(len(spots))}"
         why = f"it is exact, and the bits differ: {a.digest[:DIGITS]} and {b.digest[:DIGITS]}{where}"
         return Pair(a, b, "beyond", why, compared=len(spots), spots=_worst(apart))
     return _bounded(a, b, spots, names)
+
+
+def _unseen(both: int) -> str:
+    """Where bits differ and no entry shows it."""
+    return f"in none of the {both} entries that both record" if both else "no entry is recorded on both"
 
 
 def _missing(entry: Entry | None, both: tuple[Card, Card], names: tuple[str, str], lacking: int) -> str:
@@ -205,7 +210,7 @@ def _bounded(a: Entry, b: Entry, spots: Sequence[Spot], names: tuple[str, str]) 
     elif beyond:
         why = f"{len(beyond)} of {len(spots)} recorded entries differ by more than both bounds together"
     elif not spots:
-        return Pair(a, b, "not comparable", "the bits differ, and no entry is recorded on both")
+        return Pair(a, b, "not comparable", f"the bits differ, and {_unseen(0)}")
     else:
         return Pair(a, b, "within", share=share, compared=len(spots))
     return Pair(a, b, "beyond", why, share, len(spots), _worst(beyond))
@@ -251,7 +256,14 @@ def _differs(spot: Spot) -> bool:
 
 
 def _worst(spots: Iterable[Spot]) -> tuple[Spot, ...]:
-    return tuple(sorted(spots, key=lambda s: (-math.inf if s.share is None else -s.share, s.where)))
+    """By what they are of what is allowed; where nothing is, by how far they are apart."""
+
+    def rank(spot: Spot) -> tuple[float, float, str]:
+        share = math.inf if spot.share is None else spot.share
+        apart = math.inf if math.isnan(spot.difference) else spot.difference
+        return -share, -apart, spot.where
+
+    return tuple(sorted(spots, key=rank))
 
 
 # --- many machines ---

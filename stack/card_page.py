@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from stack import card as cards
-from stack import card_text, quantity
+from stack import card_failure, card_text, quantity
 from stack.card import Card, Entry
 from stack.card_difference import DIGITS, Comparison, Row, letter
 from stack.render import html
@@ -27,8 +27,7 @@ def as_overview(found: Comparison, links: Sequence[str] = ()) -> str:
 
 
 def _card(card: Card) -> dict[str, Any]:
-    shown = dict(card_text.facts(card))
-    by_check = {number.check: [n for n in card.numbers if n.check == number.check] for number in card.numbers}
+    by_check = cards.by_check(card)
     return {
         "headline": cards.headline(card),
         "good": card.passed and bool(card.numbers),
@@ -39,15 +38,28 @@ def _card(card: Card) -> dict[str, Any]:
         "seconds": card.seconds,
         "counts": cards.counts(card),
         "beyond": len(card.beyond),
+        "doubtful": len(card.doubtful),
+        "failures": [_failure(failure) for failure in card_failure.failures(card)],
         "worst": max((n.ratio for n in card.numbers if n.ratio is not None), default=None),
-        "digests": [(name, shown[name]) for name in ("image", "lock", "suite") if name in shown],
+        "digests": _digests(card),
         "software": [part.model_dump() for part in card.software],
         "switches": sorted(card.switches.items()),
-        "checks": [_check(name, card.results.get(name, "pass"), numbers) for name, numbers in by_check.items()],
-        "silent": [(name, result) for name, result in sorted(card.results.items()) if name not in by_check],
+        "checks": [_check(name, cards.outcome(card, name), some) for name, some in by_check.items() if some],
+        "silent": [(name, cards.outcome(card, name)) for name, some in by_check.items() if not some],
         "metrics": [{**metric.model_dump(), "ok": metric.ok} for metric in card.metrics],
         "reframe": card.reframe,
     }  # fmt: skip
+
+
+def _digests(card: Card) -> list[tuple[str, str, str]]:
+    """Name, digest, and what it is of where the name does not say so."""
+    found = (("Image", card.image, ""), ("Lock", card.lock, ""),
+             ("Answers", card.answers, "what the software said of itself"), ("Suite", card.suite, ""))  # fmt: skip
+    return [(name, digest, of) for name, digest, of in found if digest]
+
+
+def _failure(failure: card_failure.Failure) -> dict[str, Any]:
+    return {"check": failure.check, "words": list(card_failure.words(failure))}
 
 
 def _check(name: str, result: str, numbers: Sequence[Entry]) -> dict[str, Any]:
@@ -94,7 +106,7 @@ def _machine(found: Comparison, i: int, href: str) -> dict[str, Any]:
     card = found.cards[i]
     return {"letter": letter(i), "name": found.names[i], "machine": cards.machine(card), "host": card.host,
             "cell": card.cell, "date": card.date, "seconds": card.seconds, "numbers": len(card.numbers), "href": href,
-            "failed": sum(result == "fail" for result in card.results.values())}  # fmt: skip
+            "failed": len(card.failed)}  # fmt: skip
 
 
 def _by_check(rows: Iterable[Row], names: Sequence[str]) -> list[Mapping[str, Any]]:

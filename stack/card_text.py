@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from stack import card as cards
-from stack import quantity
+from stack import card_failure, quantity
 from stack.card import Card, Entry
 from stack.card_difference import DIGITS, STATES, Comparison, Row, Spot, State
 from stack.difference_markdown import cell, table
@@ -22,6 +22,7 @@ WORDS: Mapping[State, str] = {
     "beyond": "beyond the bounds",
 }
 SPOTS = 3  # of one number, that are shown
+LONG = 400  # characters of a reason
 FEW, MANY = 4, 10  # names in a sentence; numbers of one kind in a list
 
 
@@ -34,14 +35,23 @@ def plain(text: str) -> str:
 
 
 def show(card: Card) -> str:
-    """One card: what it is of, then every number."""
+    """One card: what it is of, what failed, then every number."""
     lines = [plain(card.cell), *(f"{name:9}{plain(value)}" for name, value in facts(card)), "", cards.headline(card)]
-    for check, result in sorted(card.results.items()):
-        numbers = [number for number in card.numbers if number.check == check]
+    lines += _failed(card)
+    for check, numbers in cards.by_check(card).items():
         if numbers:
+            result = cards.outcome(card, check)
             lines += ["", f"{plain(check)}: {result}", *(line for number in numbers for line in _shown(number))]
-    silent = sorted(set(card.results) - {number.check for number in card.numbers})
+    silent = [check for check, numbers in cards.by_check(card).items() if not numbers]
     return "\n".join([*lines, *(["", f"without a number: {plain(', '.join(silent))}"] if silent else [])])
+
+
+def _failed(card: Card) -> Iterator[str]:
+    for failure in card_failure.failures(card):
+        yield from ("", f"! {plain(failure.check)} failed")
+        for about, what in card_failure.words(failure):
+            told = plain(what)
+            yield f"    {about}: {told[:LONG]}{' [...]' if len(told) > LONG else ''}"
 
 
 def facts(card: Card) -> tuple[tuple[str, str], ...]:
@@ -52,6 +62,7 @@ def facts(card: Card) -> tuple[tuple[str, str], ...]:
         ("date", f"{card.date}, the checks took {quantity.duration(card.seconds)}"),
         ("image", card.image or ""),
         ("lock", card.lock or ""),
+        ("answers", f"{card.answers} of what the software said of itself" if card.answers else ""),
         ("suite", card.suite),
         ("software", ", ".join(f"{part.name} {part.version}" for part in card.software)),
         ("switches", " ".join(f"{name}={value}" for name, value in sorted(card.switches.items()))),
@@ -117,8 +128,8 @@ def notes(found: Comparison) -> tuple[str, ...]:
     for name, card in zip(found.names, found.cards, strict=True):
         if card.beyond:
             made.append(f"beyond its own bound on {name}: {_few([entry.name for entry in card.beyond])}")
-        if failed := [check for check, result in sorted(card.results.items()) if result == "fail"]:
-            made.append(f"failed on {name}: {_few(failed)}")
+        if card.failed:
+            made.append(f"failed on {name}: {_few(card.failed)}")
     return tuple(made)
 
 
@@ -247,7 +258,8 @@ def as_data(found: Comparison) -> dict[str, Any]:
     """For programs."""
     machines = [
         {"name": name, "cell": card.cell, "machine": card.machine.model_dump() if card.machine else None,
-         "image": card.image, "lock": card.lock, "suite": card.suite, "date": card.date, "numbers": len(card.numbers)}
+         "image": card.image, "lock": card.lock, "answers": card.answers, "suite": card.suite, "date": card.date,
+         "numbers": len(card.numbers), "failed": list(card.failed)}
         for name, card in zip(found.names, found.cards, strict=True)
     ]  # fmt: skip
     rows = [_row_data(row, found.names) for row in found.rows]

@@ -212,18 +212,16 @@ def verify(
 
     signer = keys.chosen(key)
     cell = cell_of(root, profile, environment, partition, build_dir, arch)
-    place = checks.sized(cell, place_of(cell, scheduler, nodes, pending, native=native), scale)
-    wanted = remember.meant(compare, since)
-    if preload and wanted:
-        raise bad_input("what a preloaded library does is not kept", remedy="leave out --preload or --compare")
-    remember.sought(cell, wanted)
+    place = checks.sized(cell.facts, place_of(cell, scheduler, nodes, pending, native=native), scale)
+    wanted = remember.meant(compare, since, preload)
+    remember.sought(cell.folder, wanted)
     with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait, place=place) as shop:
         tested = shop.tested()
         verdict = shop.verified(tested, Asked(fresh=True, preload=preload, only=tuple(only or ()), repeat=repeat))
         shop.reseal(tested, signer)
         beside = beside_the_image(cell, place, verdict)
     if verdict is not None:
-        remember.verified(cell, verdict, wanted, as_json, beside)
+        remember.verified(cell.folder, verdict, wanted, as_json, beside)
 
 
 @app.command()
@@ -271,9 +269,10 @@ def up(
 
 def run(argv: list[str]) -> int:
     """Run one command line; every error becomes text on standard error and an exit code."""
-    from stack.host import output
+    from stack.host import ending, output
 
     output.prepare()
+    ending.listen()
     try:
         code = _answered(argv)
     except StackError as error:
@@ -284,7 +283,8 @@ def run(argv: list[str]) -> int:
         output.complain([f"{place}: {error.strerror or error}"])
         return int(ExitCode.HOST)
     if code == ExitCode.INTERRUPTED:  # what typer makes of Ctrl-C
-        output.complain(["interrupted; the same command goes on where this one stopped"])
+        code, by = ending.told(code)
+        output.complain([f"{by}; the same command goes on where this one stopped"])
     if not output.finish():
         output.complain([output.UNWRITTEN])
         return int(ExitCode.HOST)

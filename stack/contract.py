@@ -99,7 +99,7 @@ def make(plan: Plan, lock: Lock | None, software: str) -> Contract:
     return Contract(
         schema=1,
         cell=plan.cell,
-        cpu=Cpu(family=target.family, baseline=target.microarchitecture),
+        cpu=Cpu(family=target.family, baseline=plan.baseline),
         kernel=target.kernel,
         libc=_libc(plan, lock),
         mpi=_mpi(plan, lock),

@@ -12,7 +12,6 @@ from stack.catalogue import Catalogue
 from stack.document import did_you_mean
 from stack.errors import bad_input
 from stack.hardware import Emulator
-from stack.target import Target
 
 KERNEL = (6, 7)  # the first whose binfmt_misc can be mounted in a user namespace
 BINFMT = "/proc/sys/fs/binfmt_misc"
@@ -126,16 +125,15 @@ def new_enough(release: str) -> bool:
     return tuple(numbers) >= KERNEL
 
 
-def baseline(target: Target, emulator: Emulator, *, built: bool) -> str:
-    """The CPU of QEMU's that runs what the target may, and no more; empty where it has none.
+def baseline(microarchitecture: str, emulator: Emulator, *, built: bool) -> str:
+    """The CPU of QEMU's that runs what is for a microarchitecture, and no more; empty where it has none.
 
-    What a distribution compiled is for all of a family, so that a lesser CPU of it will do. What is built from source
-    (`built`) is for the target's microarchitecture alone.
+    For what is built from source (`built`) no lesser CPU will do.
     """
     import archspec.cpu
 
-    ancestors = () if built else (str(a) for a in archspec.cpu.TARGETS[target.microarchitecture].ancestors)
-    names = (target.microarchitecture, *ancestors)
+    ancestors = () if built else (str(a) for a in archspec.cpu.TARGETS[microarchitecture].ancestors)
+    names = (microarchitecture, *ancestors)
     return next((emulator.baselines[name] for name in names if name in emulator.baselines), "")
 
 

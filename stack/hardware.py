@@ -111,6 +111,7 @@ class Family(Model):
 
     linker: AbsolutePath
     kernel: Version | None = Field(None, description="the oldest that the C library of its distributions runs on")
+    least: Name | None = Field(None, description="the microarchitecture that a distribution's packages run on")
     licensors: tuple[Name, ...] = ()
     emulator: Emulator | None = None
 

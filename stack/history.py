@@ -11,10 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, unquote
 
-from stack.errors import StackError, bad_input, host_lacks
+from stack.errors import StackError, bad_input
 from stack.visible import one_line
 
 LAST = "last"
+KEPT = ("RFM_ENABLE_RESULTS_STORAGE", "RFM_SQLITE_DB_FILE")
+"""Variables that tell ReFrame whether it keeps results, and where."""
 PREFIX = "sovstack_"
 # What a session says of itself beside its numbers; ReFrame splits its `--session-extras` at commas.
 EXTRAS = ("cell", "subject", "image", "lock", "suite", "host", "emulator")
@@ -41,8 +43,8 @@ class Kept:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What has ReFrame keep its results in a database."""
-        return {"RFM_ENABLE_RESULTS_STORAGE": "1", "RFM_SQLITE_DB_FILE": self.database} if self.database else {}
+        """What has ReFrame keep its results in a database, or nowhere."""
+        return dict(zip(KEPT, ("1", self.database) if self.database else ("0",), strict=False))
 
 
 ONCE = Kept()
@@ -103,12 +105,15 @@ def extras(said: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def read(text: str) -> tuple[Session, ...]:
-    """Sessions of ours, oldest first, of what ReFrame's `--describe-stored-sessions` printed; others are left out."""
+    """Sessions of ours, oldest first, of what ReFrame's `--describe-stored-sessions` printed; others are left out.
+
+    Raises `ValueError` for what is none.
+    """
     try:
         found = json.loads(text or "[]")
         made = [_session(data) for data in found if PREFIX + "cell" in data["session_info"]]
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise host_lacks(f"the history of earlier runs cannot be read: {one_line(repr(error))[:200]}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError) as error:
+        raise ValueError(one_line(repr(error))[:200]) from None
     return tuple(sorted(made, key=lambda s: (s.date, s.id)))
 
 
@@ -194,12 +199,22 @@ def chosen(sessions: Sequence[Session], wanted: str, now: Session) -> tuple[Sess
     if not earlier:
         raise bad_input(f"nothing was measured here before, so {wanted!r} means nothing", remedy="--compare")
     if _DATE.fullmatch(wanted):
-        day = wanted.replace(" ", "T").rstrip("Z")
+        day = _day(wanted)
         found = [s for s in earlier if s.date[: len(day)] <= day]
         if not found:
             raise bad_input(f"no session is as old as {wanted}: the first is of {earlier[0].date}")
         return (found[-1],)
     return _named(earlier, wanted, now)
+
+
+def _day(wanted: str) -> str:
+    """A date as sessions have theirs. Raises for one that no calendar has."""
+    day = wanted.replace(" ", "T").rstrip("Z")
+    try:
+        datetime.fromisoformat(day)
+    except ValueError as error:
+        raise bad_input(f"there is no {wanted}: {error}", remedy="a date is such as 2026-03-02") from None
+    return day
 
 
 def _last(earlier: Sequence[Session], now: Session) -> Session:

@@ -100,7 +100,8 @@ def drawn(trends: Sequence[Content]) -> dict[str, Any]:
 
 def _plotted(place: int, trend: Content, several: bool) -> dict[str, Any]:
     points = [p for p in trend["points"] if all(abs(p[k]) <= plot.MOST for k in ("median", "low", "high"))][-SHOWN:]
-    title = f"{trend['metric']}, {trend['title']}" + (f" ({trend['subject']})" if several else "")
+    about = f"{regression.named(trend['check'])}: {trend['title']}"  # `--check` takes the first
+    title = f"{trend['metric']}, {about}" + (f" ({trend['subject']})" if several else "")
     dots = tuple(plot.Dot(p["date"], p["median"], p["low"], p["high"], tuple(p["changed"])) for p in points)
     shape = plot.shape(plot.Plot(f"trend-{place}", title, trend["unit"], _said(trend, points), dots))
     return {"shape": shape, "trend": trend, "points": list(reversed(points)), "title": title}

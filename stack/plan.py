@@ -48,6 +48,12 @@ class Plan:
         """Whether Spack has something to build."""
         return any(c.provider == "source" for c in self.choices)
 
+    @property
+    def baseline(self) -> str:
+        """The microarchitecture whose instructions a host must have: packages of a distribution are for many."""
+        packaged = all(c.provider in ("os", "site") for c in self.choices)
+        return self.target.least if packaged else self.target.microarchitecture
+
     def choice(self, component: str) -> Choice:
         """The choice for a component; raises `StackError` when the plan has none."""
         for choice in self.choices:

@@ -20,6 +20,7 @@ from stack.visible import one_line
 PROVIDER = "site"
 PATIENCE = 120  # seconds for one answer: loading a large library from a network's disk takes its time
 _VERSION = re.compile(r"(?<![0-9A-Za-z.])v?([0-9]+(?:\.[0-9]+)+)")
+_NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_.+-]*) v?([0-9][A-Za-z0-9_.+~-]*)")
 _PYTHON = "python3"
 
 
@@ -37,9 +38,19 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Carried:
+    """What a component was built with, so that it can fill a role by itself. `name` and `version` as it told them."""
+
+    component: str
+    role: str
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
 class Found:
     """What answered. `roles`: role -> the component that fills it; `notes`: what a user should know of that; `one_of`:
-    patterns of files of which a machine uses one."""
+    patterns of files of which a machine uses one; `carried`: what components were built with."""
 
     family: str
     system: str
@@ -47,11 +58,19 @@ class Found:
     roles: Mapping[str, str]
     notes: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()
+    carried: tuple[Carried, ...] = ()
 
     @property
     def digest(self) -> str:
         """Names this software, as far as it told of itself."""
-        return digest([self.family, self.system, [[p.name, p.version, p.said] for p in self.parts]])
+        parts = [[p.name, p.version, p.said] for p in self.parts]
+        return digest([self.family, self.system, parts, [[c.component, c.name, c.version] for c in self.carried]])
+
+    @property
+    def software(self) -> tuple[tuple[str, str], ...]:
+        """Name and version of all that answered, and of what that was built with."""
+        return tuple(dict.fromkeys([*((p.name, p.version) for p in self.parts),
+                                    *((c.name, c.version) for c in self.carried)]))  # fmt: skip
 
 
 def script(catalogue: Catalogue, python: str = _PYTHON) -> str:
@@ -92,9 +111,10 @@ def parse(said: str, catalogue: Catalogue, python: str = _PYTHON) -> Found:
     family = answers.get("machine family", (1, ""))[1].strip()
     system = one_line(answers.get("machine system", (1, ""))[1].strip())[:100]
     parts = tuple(p for name, r in sorted(catalogue.recipes.items()) if (p := _part(name, r, answers, python)))
-    roles, notes = _roles(parts, catalogue, answers)
+    carried = tuple(_carried(parts, catalogue, answers))
+    roles, notes = _roles(parts, carried)
     spare = sorted({pattern for part in parts for pattern in catalogue.recipes[part.name].verify.one_of})
-    return Found(known.get(family, family or "unknown"), system, parts, roles, notes, tuple(spare))
+    return Found(known.get(family, family or "unknown"), system, parts, roles, notes, tuple(spare), carried)
 
 
 def _answers(said: str, mark: str) -> Iterator[tuple[str, tuple[int, str]]]:
@@ -116,9 +136,19 @@ def _part(name: str, recipe: Recipe, answers: Mapping[str, tuple[int, str]], pyt
     return Part(name, version[1], recipe.role or "", _argv(recipe.verify.version, python), first, lacks)
 
 
-def _roles(
+def _carried(
     parts: tuple[Part, ...], catalogue: Catalogue, answers: Mapping[str, tuple[int, str]]
-) -> tuple[Mapping[str, str], tuple[str, ...]]:
+) -> Iterator[Carried]:
+    for part in parts:
+        for role in sorted(catalogue.recipes[part.name].verify.carries):
+            status, text = answers.get(f"carries {part.name} {role}", (1, ""))
+            said = one_line(" ".join(text.split()))[:200]
+            if status == 0 and said:
+                named = _NAMED.fullmatch(said)
+                yield Carried(part.name, role, *(named.groups() if named else (role, said)))
+
+
+def _roles(parts: tuple[Part, ...], carried: tuple[Carried, ...]) -> tuple[Mapping[str, str], tuple[str, ...]]:
     roles: dict[str, str] = {}
     notes = []
     for part in parts:
@@ -130,12 +160,10 @@ def _roles(
             notes.append(f"{part.name} is there too, beside {roles[part.role]}: both are {part.role}")
         else:
             roles[part.role] = part.name
-    for part in parts:
-        for role in sorted(catalogue.recipes[part.name].verify.carries):
-            status, text = answers.get(f"carries {part.name} {role}", (1, ""))
-            if status == 0 and text.strip() and role not in roles:
-                roles[role] = part.name
-                notes.append(f"{part.name} brings its own {role}: {one_line(' '.join(text.split()))[:200]}")
+    for own in carried:
+        beside = roles.setdefault(own.role, own.component)
+        fills = f"fills the role {own.role}" if beside == own.component else f"{beside} fills the role {own.role} too"
+        notes.append(f"{own.component} was built with {own.name} {own.version}, and {fills}")
     return roles, tuple(notes)
 
 

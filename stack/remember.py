@@ -1,13 +1,14 @@
-"""Top. The verb `history`: what the checks measured over time; and what `verify --compare` says of its run."""
+"""Top. The verb `history`: what the checks measured over time; and what `verify` and `suite` say with `--compare`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stack.answers import cell_of, say
-from stack.errors import ExitCode, StackError
+from stack.errors import ExitCode, StackError, bad_input
 from stack.options import (
     BUILD,
     ArchOption,
@@ -20,7 +21,6 @@ from stack.options import (
 )
 
 if TYPE_CHECKING:
-    from stack.host.cells import Cell
     from stack.verdict import Verdict
 
 CompareOption = Annotated[bool, typer.Option("--compare", help="Tell what became slower since the last time.")]
@@ -51,34 +51,37 @@ def history(
     from stack.host.library import shown
 
     cell = cell_of(root, profile, environment, partition, build_dir, arch)
-    found, wanted = remembering.sessions(cell), meant(compare, since)
+    found, wanted = remembering.sessions(cell.folder), meant(compare, since)
     made = comparing.compared(found, wanted) if wanted else None
-    told = comparing.told(cell, found, made)
+    told = comparing.told(cell.plan.cell, found, made)
     text = history_text.compared(made) if made else history_text.listed(cell.plan.cell, found)
     if found:
-        text += f"\n{shown(comparing.write(cell, told))}\n"
+        text += f"\n{shown(comparing.write(cell.folder, told))}\n"
     say(history_page.content(told), as_json, text)
     raise typer.Exit(ExitCode.CHECK_FAILED if made and made.regressions else ExitCode.OK)
 
 
-def meant(compare: bool, since: str | None) -> str | None:
-    """What the caller wants to compare with; None where nothing was asked for."""
-    return since or ("last" if compare else None)
+def meant(compare: bool, since: str | None, preload: Path | None = None) -> str | None:
+    """What the caller wants to compare with; None where nothing was asked for. Raises for a run that is not kept."""
+    wanted = since or ("last" if compare else None)
+    if preload and wanted:
+        raise bad_input("what a preloaded library does is not kept", remedy="leave out --preload or --compare")
+    return wanted
 
 
-def sought(cell: Cell, wanted: str | None) -> None:
+def sought(folder: Path, wanted: str | None) -> None:
     """Raise for a word after `--since` that means nothing, before anything is run for it."""
     if wanted:
         from stack import history as sessions
         from stack.host import remembering
 
-        sessions.meant(remembering.sessions(cell), wanted)
+        sessions.meant(remembering.sessions(folder), wanted)
 
 
-def verified(cell: Cell, verdict: Verdict, wanted: str | None, as_json: bool, beside: str = "") -> None:
-    """The answer of `verify`: the verdict, and the comparison where one was asked for. Ends the verb.
+def verified(folder: Path, verdict: Verdict, wanted: str | None, as_json: bool, beside: str = "") -> None:
+    """The answer of `verify` and `suite`: the verdict, and the comparison where one was asked for. Ends the verb.
 
-    `beside`: what is to be said after the verdict.
+    `folder`: where the history of what was checked is; `beside`: what is to be said after the verdict.
     """
     from stack import explain, history_text, regression
     from stack.host import comparing, remembering
@@ -88,9 +91,9 @@ def verified(cell: Cell, verdict: Verdict, wanted: str | None, as_json: bool, be
     made, trouble = None, None
     if wanted:
         try:
-            found = remembering.sessions(cell)
-            made = comparing.compared(found, wanted, remembering.ran(cell, found))
-            comparing.write(cell, comparing.told(cell, found, made))
+            found = remembering.sessions(folder)
+            made = comparing.compared(found, wanted, remembering.ran(folder, found))
+            comparing.write(folder, comparing.told(verdict.cell, found, made))
             data, text = {**data, "comparison": regression.content(made)}, f"{text}\n{history_text.compared(made)}"
         except StackError as error:  # the verdict is told first
             data, trouble = {**data, "comparison": None}, error

@@ -53,8 +53,8 @@ class Scales(Model):
         found = self.scales[name]
         if not found.fits(nodes, cores):
             there = f"{nodes} node{'s' * (nodes > 1)} of {cores} cores"
-            wanted = found.cores or found.part or 1
-            what = f"the scale {name} takes {found.nodes} of at least {wanted} cores, and there is {there}"
+            wanted, count = found.cores or found.part or 1, f"{found.nodes} node{'s' * (found.nodes > 1)}"
+            what = f"the scale {name} takes {count} of at least {wanted} core{'s' * (wanted > 1)}, and there is {there}"
             raise bad_input(what, remedy="take a smaller one, or more nodes: --scheduler slurm --nodes N")
         return name
 

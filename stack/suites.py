@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stack import remember
 from stack.answers import library_of, place_of, say
-from stack.errors import ExitCode
 from stack.options import (
     BUILD,
     BuildOption,
     JsonOption,
     NodesOption,
     PendingOption,
+    PreloadOption,
     QuietOption,
     RootOption,
+    ScaleOption,
     SchedulerOption,
 )
+from stack.remember import CompareOption, RepeatOption, SinceOption
 
 if TYPE_CHECKING:
     from stack.host.suiting import Subject
@@ -28,45 +31,56 @@ def suite(
     image: Annotated[Path | None, typer.Option("--image", help="A SIF, whoever made it.")] = None,
     modules: Annotated[Path | None, typer.Option("--modules", help="A folder of modulefiles.")] = None,
     load: Annotated[list[str] | None, typer.Option("--load", help="Modules of it, separated by commas.")] = None,
-    python: Annotated[str, typer.Option("--python", help="The Python of the software, name or path.")] = "python3",
+    python: Annotated[
+        str, typer.Option("--python", help="The Python of the software, name or path; python3 by default.")
+    ] = "",
     name: Annotated[str, typer.Option("--name", help="What the answers are called in the build folder.")] = "",
     only: Annotated[list[str] | None, typer.Option("--check", help="Run only this check; may be repeated.")] = None,
     listed: Annotated[bool, typer.Option("--list", help="Say what was found and which checks would run.")] = False,
     scheduler: SchedulerOption = None,
     nodes: NodesOption = None,
     pending: PendingOption = None,
+    scale: ScaleOption = None,
+    preload: PreloadOption = None,
+    repeat: RepeatOption = 1,
+    compare: CompareOption = False,
+    since: SinceOption = None,
     root: RootOption = None,
     build_dir: BuildOption = BUILD,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Run the checks on an image or modules of anybody's, or on this machine's own software; exit 1 when one fails."""
-    from stack import explain
-    from stack.host import suiting
+    """Run the checks on an image or modules of anybody's, or on this machine's own software.
+
+    Exit 1 when one fails, or is proven to have become slower.
+    """
+    from stack.host import checks, detect, suite_checks, suiting
     from stack.host.progress import Progress
 
-    progress = Progress(quiet=quiet)
+    progress, wanted = Progress(quiet=quiet), remember.meant(compare, since, preload)
     asked = suiting.Asked(
         image=image,
         modules=modules,
         load=tuple(word for words in load or () for word in words.split(",") if word),
         python=python,
         name=name,
-        place=place_of(None, scheduler, nodes, pending),
+        place=checks.sized(detect.facts(), place_of(None, scheduler, nodes, pending), scale),
+        preload=preload,
+        root=root,
         build_dir=build_dir,
     )
     with progress.stage("look"):
         subject = suiting.open_subject(asked, library_of(root).catalogue)
     if listed:
-        rows = suiting.rows(subject)
+        rows = suite_checks.rows(subject, tuple(only or ()), repeat)
         say({"found": _found(subject), "checks": rows}, as_json, "\n".join((*_head(subject), "", *_listed(rows))))
         return
+    remember.sought(subject.folder, wanted)
     for line in (*_head(subject), *subject.notes):
         progress.note(line)
     with progress.stage("checks"):
-        verdict = suiting.check(subject, progress.line, tuple(only or ()))
-    say(verdict.model_dump(mode="json", by_alias=True), as_json, explain.verdict_text(verdict))
-    raise typer.Exit(ExitCode.OK if verdict.passed else ExitCode.CHECK_FAILED)
+        verdict = suite_checks.check(subject, progress.line, tuple(only or ()), repeat, progress.note)
+    remember.verified(subject.folder, verdict, wanted, as_json)
 
 
 def _head(subject: Subject) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class Target:
     """OS + microarchitecture + accelerator, written `debian13-x86_64_v3-sm90`.
 
     `linker`: path of the family's dynamic linker; `native`: built for the machine's own OS, not for an image;
-    `kernel`: the oldest that its C library runs on.
+    `kernel`: the oldest that its C library runs on; `least`: the microarchitecture that its packages run on.
     """
 
     os: Os
@@ -40,6 +40,7 @@ class Target:
     linker: str = ""
     native: bool = False
     kernel: str = ""
+    least: str = ""
 
     @property
     def name(self) -> str:
@@ -79,7 +80,8 @@ def resolve(profile: Profile, partition: str, catalogue: Catalogue, facts: HostF
     accelerator = catalogue.hardware.accelerators[name] if name else None
     known = catalogue.hardware.families.get(family)
     linker, kernel = (known.linker, known.kernel or "") if known else ("", "")
-    return Target(system, microarchitecture, family, accelerator, name, partition, linker, native, kernel)
+    least = known.least if known and known.least else family
+    return Target(system, microarchitecture, family, accelerator, name, partition, linker, native, kernel, least)
 
 
 def _any_of(family: str, part: Partition, profile: Profile) -> Partition:

@@ -54,6 +54,12 @@ _SWITCH = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"
 Switch = Annotated[str, StringConstraints(pattern=_SWITCH)]
 
 
+def _not_negative(value: float) -> float:
+    if value < 0:
+        raise ValueError("an error is not negative")
+    return value
+
+
 class Point(Model):
     """One entry of a result: where it stands, its value, and how far from the truth it may be.
 
@@ -93,7 +99,9 @@ class Number(Model):
     digest: Digest
     count: Annotated[int, Field(ge=1)] = Field(description="how many values")
     points: Annotated[tuple[Point, ...], Field(max_length=MAX_POINTS)] = ()
-    ratio: float | None = Field(None, description="largest error as a multiple of its bound")
+    ratio: Annotated[float, AfterValidator(_not_negative)] | None = Field(
+        None, description="largest error as a multiple of its bound"
+    )
     basis: Annotated[str, StringConstraints(max_length=500), AfterValidator(no_control)] = Field(
         "", description="where the bound comes from"
     )

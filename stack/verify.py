@@ -13,7 +13,7 @@ from stack.catalogue import Catalogue
 from stack.contract import Contract
 from stack.document import did_you_mean, read
 from stack.errors import Faults, Position, bad_input
-from stack.history import ONCE, Kept
+from stack.history import KEPT, ONCE, Kept
 from stack.lock import Lock
 from stack.words import Line, Model, Name, feature
 
@@ -22,7 +22,11 @@ REPORT = "report.json"
 _CheckName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$", max_length=60)]
 _MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 # ReFrame has no `__main__`; this is what its own script does.
-START = "import sys; from reframe.frontend.cli import main; sys.exit(main())"
+# A caller's own settings of ReFrame would be taken for ours.
+START = (
+    "import os, sys; [os.environ.pop(n) for n in [*os.environ] if n.startswith('RFM_') and n not in"
+    f" {KEPT!r}]; from reframe.frontend.cli import main; sys.exit(main())"
+)
 
 
 class Limit(Model):

@@ -73,7 +73,10 @@ def test_a_broken_library_goes_through_json() -> None:
     [
         ((), "No check printed a number"),
         ((number(), bounded()), "2 numbers: 1 exact, 1 bounded"),
-        ((number(), bounded(ratio=1.01)), "2 numbers: 1 exact, 1 bounded, 1 beyond their own bound"),
+        (
+            (number(), bounded(ratio=1.01)),
+            "2 numbers: 1 exact, 1 bounded; 1 beyond their own bound; 1 of 1 checks failed",
+        ),
     ],
 )
 def test_the_headline(numbers: Any, said: str) -> None:
@@ -84,6 +87,33 @@ def test_a_failed_check_is_in_the_headline() -> None:
     made = cards.make(verdict(check("Gemm", number()), check("Mpi", result="fail")))
     assert cards.headline(made).endswith("; 1 of 2 checks failed")
     assert not made.passed
+
+
+def test_what_is_out_of_bounds_failed_whatever_it_says_of_itself() -> None:
+    out = Metric(name="fp64_exact", value=7, bound=0)
+    made = cards.make(verdict(check("Blas", number("x"), metrics=(out,)), check("Gemm", number(), bounded(ratio=2)),
+                              check("Good", number("y"))))  # fmt: skip
+    assert made.failed == ("Blas", "Gemm") and not made.passed
+    assert [entry.name for entry in made.doubtful] == ["x", "gemm_fp64_exact"]
+    assert cards.headline(made).endswith("; 1 beyond their own bound; 1 metric out of bounds; 2 of 3 checks failed")
+    assert [cards.outcome(made, name) for name in ("Blas", "Good")] == ["fail", "pass"]
+
+
+def test_a_check_that_failed_says_why_on_one_line_and_not_without_end() -> None:
+    made = cards.make(verdict(check("A", result="fail", reason="first\nsecond" + "x" * 5000),
+                              check("B", result="skip", reason="no accelerator")))  # fmt: skip
+    assert list(made.reasons) == ["A"]
+    assert made.reasons["A"].startswith("first") and made.reasons["A"].endswith("x [...]")
+    assert "\n" not in made.reasons["A"] and len(made.reasons["A"]) < 700
+    assert cards.parse(cards.text(made), "x") == made
+
+
+def test_software_that_is_no_image_has_neither_an_image_nor_a_lock() -> None:
+    part, whole = cards.Part(name="numpy", version="2.4.6", provider="site"), samples.card(number())
+    modules, image = (cards.foreign(whole, [part], image=image) for image in (False, True))
+    assert (modules.image, modules.lock, modules.answers) == (None, None, whole.image)
+    assert (image.image, image.lock, image.answers) == (whole.image, None, None)
+    assert modules.software == (part,) and cards.parse(cards.text(modules), "x") == modules
 
 
 def test_the_machine_in_words() -> None:
@@ -131,6 +161,7 @@ def test_a_newer_schema_is_told_before_its_fields() -> None:
 def test_every_fault_has_its_place_and_there_is_an_end_of_them() -> None:
     said = wrong(changed(suite="x", host=3, frob=1))
     assert all(f"a/card.json: {field}:" in said for field in ("suite", "host", "frob"))
+    assert "a/card.json: seconds:" in wrong(changed(seconds=-1e308))
     many = [{"check": "x"}] * 40
     assert "more faults" in wrong(changed(numbers=many))
     assert len(wrong(changed(numbers=many)).splitlines()) == cards.MAX_FAULTS + 1
@@ -142,6 +173,7 @@ def test_every_fault_has_its_place_and_there_is_an_end_of_them() -> None:
         {"digest": "abc"}, {"kind": "nearly"}, {"points": [["1", "1.5", "0x1p-3"]]}, {"points": [["1", "0x1p0"]]},
         {"points": [["1", "0x1p+0", "-0x1p-3"]]}, {"points": [["1", "0x1p+0", "inf"]]},
         {"points": [["1", "0x1p+99999", "0x0p+0"]]}, {"said": "two\nlines"}, {"count": 0}, {"name": "A B"},
+        {"ratio": -5},
     ],
 )  # fmt: skip
 def test_a_number_that_is_none_is_refused(field: dict[str, Any]) -> None:

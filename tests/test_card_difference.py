@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +15,15 @@ from hypothesis import strategies as st
 
 from stack import card as cards
 from stack import card_difference as differences
+from stack import card_page, card_text
+from stack import verdict as verdicts
 from stack.artifact import digest
 from stack.card import Card
 from stack.card_difference import Pair, State, compare, difference
 from stack.verdict import Number
 from tests import cards as samples
 from tests.cards import bounded, card, check, number, point, verdict
+from tests.reframe_tests.programs import load
 
 ULP = math.ulp(1.5)
 RECORDED = Path(__file__).parent / "recorded"
@@ -62,7 +68,7 @@ def test_an_exact_zero_of_the_other_sign_is_another_number() -> None:
 
 
 def test_an_exact_one_without_entries_says_that_it_cannot_say_where() -> None:
-    assert pair(number(), number(bits="other")).why.endswith("in none of the 0 entries that both record")
+    assert pair(number(), number(bits="other")).why.endswith("; no entry is recorded on both")
     same = (point("0", 4, 0), point("7", 5, 0))
     why = pair(number(points=same), number(bits="other", points=same)).why
     assert why.endswith("none of the 2 entries that both record")
@@ -210,6 +216,57 @@ def test_a_blas_that_computes_fp64_in_fp32_is_beyond_in_every_fp64_number_and_no
     assert {row.number.precision for row in found.rows if row.state != "beyond"} == {"fp32"}
     worst = next(row for row in found.rows if row.number.name == "gemm_fp64_k192")
     assert worst.share and worst.share > 1e5 and worst.spots[0].difference > worst.spots[0].allowed
+
+
+# --- an exact number that another library computes wrongly, as checks print them ---
+
+
+def printed(result: Callable[[Any, Any], Any], name: str) -> Card:
+    """The card of a check that printed one exact number, which `result` makes with NumPy of whole numbers."""
+    np = pytest.importorskip("numpy", reason="needs NumPy: pip install 'sovereign-stack[dev]'")
+    stream = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        report = load(patch, "lib/report.py").Report(stream)
+        identity = load(patch, "lib/identity.py")
+        whole = identity.integers(1, (12, 12), 20)
+        identity.exact(
+            report, "gemm_fp64_exact", "fp64", "A B, 12 x 12, seed 1", [whole], result(np, whole), "k <= 2^53"
+        )
+    found, _switches, wrong = verdicts.numbers([json.loads(line) for line in stream.getvalue().splitlines()])
+    assert not wrong
+    machine = samples.NATIVE.model_copy(update={"family": name})
+    return cards.make(verdict(check("Gemm", *found), machine=machine))
+
+
+def test_an_exact_number_that_differs_is_shown_by_its_entries() -> None:
+    right = printed(lambda np, a: (a @ a).astype(np.float64), "right")
+    wrong = printed(lambda np, a: (a.astype(np.float32) @ a.astype(np.float32)).astype(np.float64), "wrong")
+    found = compare([right, wrong])
+    (row,) = found.rows
+    assert row.state == "beyond" and 3 < len(row.spots) <= 8
+    assert all(spot.allowed == 0 < spot.difference for spot in row.spots)
+    largest = [spot.difference for spot in row.spots]
+    assert largest == sorted(largest, reverse=True)
+    spot = row.spots[0]
+    line = f"entry {spot.where}: {spot.a!r} on right, {spot.b!r} on wrong: {spot.difference:.4g} apart, 0 allowed"
+    said = card_text.render(found)
+    assert line in said and f"      and {len(row.spots) - card_text.SPOTS} more entries" in said
+    assert card_page.as_overview(found).count("<li>entry ") == len(row.spots)
+    (data,) = card_text.as_data(found)["numbers"]
+    assert [float.fromhex(v) for v in data["beyond"][0]["values"]] == [spot.a, spot.b]
+    assert [one["allowed"] for one in data["beyond"]] == [0] * len(row.spots)
+
+
+def test_an_exact_number_that_differs_where_nothing_is_recorded_says_so() -> None:
+    right = printed(lambda np, a: (a @ a).astype(np.float64), "right")
+
+    def other(np: Any, a: Any) -> Any:
+        result = (a @ a).astype(np.float64)
+        result[0, 1] += 1
+        return result
+
+    (row,) = compare([right, printed(other, "other")]).rows
+    assert row.why.endswith("; in none of the 8 entries that both record") and not row.spots
 
 
 # --- what must hold of any two ---

@@ -66,11 +66,31 @@ def test_a_card_says_its_kind_bits_and_error() -> None:
 
 def test_a_card_that_is_beyond_its_bound_is_no_good_card() -> None:
     said = Linked(card_page.as_html(card(number(), bounded(ratio=3)))).words
-    assert said.startswith("✗ 2 numbers: 1 exact, 1 bounded, 1 beyond their own bound")
+    assert said.startswith("✗ 2 numbers: 1 exact, 1 bounded; 1 beyond their own bound; 1 of 1 checks failed")
     assert "beyond its bound" in said
     metric = Metric(name="e", value=2, bound=1, unit="of the bound")
     failed = card_page.as_html(cards.make(verdict(check("Gemm", number(), metrics=(metric,)))))
     assert Linked(failed).words.startswith("✗") and "out of bounds" in Linked(failed).words
+
+
+def test_what_failed_stands_first_and_no_tile_says_otherwise() -> None:
+    metric = Metric(name="fp64_exact", value=7, bound=0, unit="entries", origin="whole numbers")
+    said = Linked(card_page.as_html(cards.make(verdict(
+        check("Gemm", number(), bounded(ratio=3), metrics=(metric,), reason="entry (0, 0) differs", result="fail"),
+        check("Fft", number("x")))))).words  # fmt: skip
+    order = ["What failed", "Out of bounds: fp64_exact is 7 entries, accepted up to 0: whole numbers",
+             "The check says: entry (0, 0) differs", "Summary"]  # fmt: skip
+    places = [said.index(words) for words in order]
+    assert places == sorted(places)
+    assert "1 of them of checks that failed, not to be relied on" in said
+    assert "the same bits on every machine" not in said and "each within its bound" not in said
+    good = Linked(pages()["card.html"]).words
+    assert "What failed" not in good and "the same bits on every machine" in good
+
+
+def test_software_that_is_no_image_is_not_called_one() -> None:
+    said = Linked(card_page.as_html(cards.foreign(card(number()), [], image=False))).words
+    assert "what the software said of itself" in said and " Lock " not in said and " Image " not in said
 
 
 def test_no_number_is_no_good_card() -> None:

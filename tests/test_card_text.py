@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,36 @@ def test_one_card_says_every_number() -> None:
     assert re.search(r"gemm_fp64 \(fp64\) +0\.0214 of its bound [0-9a-f]{12}\n", said)
     assert re.search(r"gemm_fp64_exact \(fp64\) +exact +[0-9a-f]{12}\n +A B with integers", said)
     assert said.endswith("without a number: GpuGemm, Versions")
+
+
+def recorded() -> str:
+    """Gemm with a BLAS that computes fp64 in fp32, as it was recorded."""
+    name = "wrong-blas.json"
+    return card_text.show(cards.parse((Path(__file__).parent / "recorded" / "card" / name).read_text(), name))
+
+
+def test_a_wrong_library_is_told_with_its_metrics_before_any_number() -> None:
+    head, found, _numbers = recorded().partition("\nGemm: fail\n")
+    assert found and "; 4 beyond their own bound; 3 metrics out of bounds; 1 of 1 checks failed\n" in head
+    assert "\n! Gemm failed\n" in head
+    assert re.search(r"out of bounds: fp64_exact is 1,194,481 \w+, accepted up to 0: integers with k max", head)
+    assert "exact numbers, not to be relied on: gemm_fp32_exact, gemm_fp64_exact\n" in head
+    assert "! " not in card_text.show(samples.three()[0])
+
+
+def test_a_check_that_failed_for_no_metric_says_why() -> None:
+    late = cards.make(verdict(check("Mpi", result="fail", reason="job timed out (600 s > 600 s)" + " x" * 900)))
+    said = card_text.show(late)
+    assert "! Mpi failed\n    the check says: job timed out (600 s > 600 s) x" in said and " [...]" in said
+    silent = cards.make(verdict(check("Mpi", result="fail")))
+    assert "    why: the card does not say; the verdict beside it does" in card_text.show(silent)
+
+
+def test_software_that_is_no_image_is_not_called_one() -> None:
+    said = card_text.show(cards.foreign(samples.card(number()), [], image=False))
+    assert not re.search(r"^(image|lock) ", said, re.M)
+    assert re.search(r"^answers  [0-9a-f]{64} of what the software said of itself$", said, re.M)
+    assert re.search(r"^image  ", card_text.show(cards.foreign(samples.card(number()), [], image=True)), re.M)
 
 
 def test_what_is_beyond_its_bound_is_loud() -> None:

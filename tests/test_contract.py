@@ -31,6 +31,12 @@ def released(cell: str) -> Lock:
     return lock.parse((LOCKS / cell / "stack.lock.json").read_text(), cell)
 
 
+def test_packages_of_a_distribution_ask_for_the_least_of_their_family(library: Library, catalogue: Catalogue) -> None:
+    made = {name: contract.make(planned(library, catalogue, "laptop", name, "default"), None, "/x").cpu.baseline
+            for name in ("hpc-mpi", "numerics")}  # fmt: skip
+    assert made == {"hpc-mpi": "x86_64_v2", "numerics": "x86_64_v3"}
+
+
 def test_an_nvidia_image_names_its_driver_and_what_the_host_brings(library: Library, catalogue: Catalogue) -> None:
     made = contract.make(
         planned(library, catalogue, "generic-x86", "ai-hpc", "nvidia"),

@@ -186,10 +186,9 @@ def test_what_is_built_for_the_machine_has_the_machines_architecture(library: Li
     ],
 )
 def test_the_baseline_has_no_more_than_the_target(
-    library: Library, catalogue: Catalogue, family: str, name: str, built: bool, cpu: str
-) -> None:
-    made = target(library, catalogue, "riscv64" if family == "ppc64le" else family, name)
-    assert emulation.baseline(made, emulator(catalogue, family), built=built) == cpu
+    catalogue: Catalogue, family: str, name: str, built: bool, cpu: str
+) -> None:  # fmt: skip
+    assert emulation.baseline(name or family, emulator(catalogue, family), built=built) == cpu
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_image_and_native_have_plots_of_their_own() -> None:
     both = (SESSIONS[0], session(2, {"fp64_speed": FAST}, subject="native"))
     data = told(*both, compared=False)
     assert [(t["subject"], len(t["points"])) for t in data["trends"]] == [("image", 1), ("native", 1), ("image", 1)]
-    assert [p["title"] for p in view(data)["plots"]][1] == "fp64_speed, about Gemm (native)"
+    assert [p["title"] for p in view(data)["plots"]][1] == "fp64_speed, Gemm: about Gemm (native)"
 
 
 def test_emulation_is_said() -> None:

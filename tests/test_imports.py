@@ -80,6 +80,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "audit.facts_text",
             "audit.inventory",
             "card_difference",
+            "card_failure",
             "regression",
             "schema",
         ),
@@ -95,7 +96,8 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("edge", ("host.*", "inside_spack.*")),  # its modules may import each other; the second are run by Spack's Python
     ("top", ("options",)),
     ("top", ("answers",)),
-    ("top", ("assess", "cards", "compare", "know", "leave", "remember", "suites", "trust", "verbs")),
+    ("top", ("assess", "cards", "compare", "know", "leave", "remember", "trust", "verbs")),
+    ("top", ("suites",)),
     ("top", ("cli",)),
     ("top", ("__main__",)),
 )

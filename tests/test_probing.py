@@ -70,6 +70,21 @@ def test_numpy_fills_the_blas_that_nothing_else_fills(few: Catalogue) -> None:
     assert found(few, **own, version_openblas=(0, "OpenBLAS 0.3.21 ...")).roles == {"blas": "openblas"}
 
 
+def test_what_numpy_was_built_with_is_part_of_the_software(few: Catalogue) -> None:
+    numpy = {"version_numpy": (0, "2.4.6")}
+    wheel = found(few, **numpy, carries_numpy_blas=(0, "scipy-openblas 0.3.31\n"))
+    assert wheel.carried == (probing.Carried("numpy", "blas", "scipy-openblas", "0.3.31"),)
+    assert wheel.software == (("numpy", "2.4.6"), ("scipy-openblas", "0.3.31"))
+    assert wheel.notes == ("numpy was built with scipy-openblas 0.3.31, and fills the role blas",)
+    other = found(few, **numpy, carries_numpy_blas=(0, "blas 3.12.1\n"))
+    assert other.software[1] == ("blas", "3.12.1") and other.digest != wheel.digest
+    beside = found(few, **numpy, carries_numpy_blas=(0, "blas 3.12.1"), version_openblas=(0, "OpenBLAS 0.3.21"))
+    assert ("blas", "3.12.1") in beside.software
+    assert beside.notes == ("numpy was built with blas 3.12.1, and openblas fills the role blas too",)
+    odd = found(few, **numpy, carries_numpy_blas=(0, "\x1b[31m whatever \u202e"))
+    assert [(c.name, c.version.isprintable()) for c in odd.carried] == [("blas", True)]
+
+
 def test_an_answer_that_failed_or_has_no_version_is_none(few: Catalogue) -> None:
     assert found(few, version_python=(1, "3.11.2"), version_numpy=(0, "no idea")).parts == ()
 

@@ -36,8 +36,8 @@ def cell(tmp_path: Path) -> Cell:
 def kept(monkeypatch: pytest.MonkeyPatch) -> list[Session]:
     """What the store has; the last of it is what was run."""
     found: list[Session] = []
-    monkeypatch.setattr(remembering, "sessions", lambda cell: tuple(found))
-    monkeypatch.setattr(remembering, "ran", lambda cell, seen: seen[-1])
+    monkeypatch.setattr(remembering, "sessions", lambda folder: tuple(found))
+    monkeypatch.setattr(remembering, "ran", lambda folder, seen: seen[-1])
     return found
 
 
@@ -47,7 +47,7 @@ def run(folder: Path, *words: str) -> Result:
 
 def verified(cell: Cell, wanted: str | None, *, as_json: bool = False) -> int:
     with pytest.raises(typer.Exit) as done:
-        remember.verified(cell, VERDICT, wanted, as_json)
+        remember.verified(cell.folder, VERDICT, wanted, as_json)
     return done.value.exit_code
 
 
@@ -101,21 +101,28 @@ def test_verify_tells_its_verdict_and_what_became_slower(
 def test_a_history_that_cannot_be_read_costs_no_verdict(
     cell: Cell, kept: list[Session], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def damaged(cell: Cell) -> tuple[Session, ...]:
+    def damaged(folder: Path) -> tuple[Session, ...]:
         raise host_lacks("the history cannot be read")
 
     monkeypatch.setattr(remembering, "sessions", damaged)
     with pytest.raises(StackError, match="the history cannot be read"):
-        remember.verified(cell, VERDICT, "last", True)
+        remember.verified(cell.folder, VERDICT, "last", True)
     data = json.loads(capsys.readouterr().out)
     assert (data["checks"][0]["result"], data["comparison"]) == ("pass", None)
 
 
 def test_a_word_that_means_nothing_is_refused_before_a_run(cell: Cell, kept: list[Session]) -> None:
-    remember.sought(cell, None)
-    remember.sought(cell, "last")
+    remember.sought(cell.folder, None)
+    remember.sought(cell.folder, "last")
     with pytest.raises(StackError, match="nothing was measured here before"):
-        remember.sought(cell, "0001")
+        remember.sought(cell.folder, "0001")
+
+
+def test_what_a_preloaded_library_does_is_compared_with_nothing() -> None:
+    assert remember.meant(False, None, Path("/lib.so")) is None
+    assert (remember.meant(True, None), remember.meant(True, "0001")) == ("last", "0001")
+    with pytest.raises(StackError, match="what a preloaded library does is not kept"):
+        remember.meant(False, "last", Path("/lib.so"))
 
 
 @pytest.mark.parametrize("words", [("--repeat", "0"), ("--repeat", "61"), ("--preload", "/none", "--compare")])

@@ -116,8 +116,8 @@ BROKEN = Check(
 
 def make_verdict(plan: Plan, checks: tuple[Check, ...] = CHECKS, image: str = IMAGE) -> Verdict:
     return Verdict(schema=1, cell=plan.cell, image=image, lock=digest("lock"), suite=digest("suite"),
-                   date="2026-03-02T14:05:51Z", reframe="4.10.1", host="zen2, 2 cores, Debian GNU/Linux 12",
-                   checks=checks)  # fmt: skip
+                   files=digest("files"), date="2026-03-02T14:05:51Z", reframe="4.10.1",
+                   host="zen2, 2 cores, Debian GNU/Linux 12", checks=checks)  # fmt: skip
 
 
 STAGES = (

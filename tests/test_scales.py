@@ -32,7 +32,7 @@ def test_a_scale_that_cannot_be_had_is_refused(known: scales.Scales) -> None:
     with pytest.raises(StackError, match="no scale '2_node'") as unknown:
         known.asked("2_node", 1, 2)
     assert "did you mean '2_nodes'" in str(unknown.value)
-    with pytest.raises(StackError, match="takes 2 of at least 1 cores, and there is 1 node of 8 cores"):
+    with pytest.raises(StackError, match="takes 2 nodes of at least 1 core, and there is 1 node of 8 cores"):
         known.asked("2_nodes", 1, 8)
     with pytest.raises(StackError, match="there is 1 node of 2 cores"):
         known.asked("4_cores", 1, 2)

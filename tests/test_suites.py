@@ -22,6 +22,29 @@ def test_the_list_says_what_would_run_and_what_is_lacking(tmp_path: Path) -> Non
     assert "no lock to hold them against" in text and "left out: it needs" in text
 
 
+def test_the_list_of_one_check_has_that_one(tmp_path: Path) -> None:
+    done = sovstack("suite", "--list", "--check", "Versions", "--json", "--quiet", "--build-dir", tmp_path)
+    assert [row["check"] for row in json.loads(done.stdout)["checks"]] == ["Versions"]
+
+
+@pytest.mark.xdist_group("reframe")
+def test_a_run_is_compared_with_the_last_one(tmp_path: Path) -> None:
+    told = sovstack("suite", "--list", "--check", "FourierTransform", "--json", "--quiet", "--build-dir", tmp_path)
+    if json.loads(told.stdout)["checks"][0]["left_out"]:
+        pytest.skip("this machine's Python has no NumPy: python3 -m pip install numpy")
+    words = ("suite", "--check", "FourierTransform", "--json", "--quiet", "--build-dir", tmp_path)
+    refused = sovstack(*words, "--since", "0001")
+    assert (refused.returncode, refused.stdout) == (2, "") and "nothing was measured here before" in refused.stderr
+    first = sovstack(*words, "--repeat", "2", "--compare")
+    assert first.returncode == 0, first.stderr
+    comparison = json.loads(first.stdout)["comparison"]
+    assert (comparison["before"], comparison["regressions"]) == ([], [])
+    second = json.loads(sovstack(*words, "--repeat", "2", "--since", "last").stdout)["comparison"]
+    assert (second["before"], second["comparable"]) == ([comparison["now"]], True)
+    assert {n["said"] for n in second["numbers"]} == {"cannot tell"}
+    assert "FourierTransform" in (tmp_path / "suite/machine/history.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -32,6 +55,13 @@ def test_the_list_says_what_would_run_and_what_is_lacking(tmp_path: Path) -> Non
         (("suite", "--modules", "/no/such", "--load", "a"), 2, "there is no module tree /no/such"),
         (("suite", "--check", "Gemmm"), 2, "did you mean 'Gemm'"),
         (("suite", "--check", "GpuGemm"), 2, "the check GpuGemm needs"),
+        (("suite", "--list", "--check", "Gemmm"), 2, "did you mean 'Gemm'"),
+        (("suite", "--list", "--python", "/no/python"), 2, "no Python answers as /no/python"),
+        (("suite", "--preload", "/no/lib.so"), 2, "/no/lib.so is not a file"),
+        (("suite", "--preload", "/etc/passwd", "--compare"), 2, "what a preloaded library does is not kept"),
+        (("suite", "--scale", "2_node"), 2, "did you mean '2_nodes'"),
+        (("suite", "--scale", "2_nodes"), 2, "take a smaller one, or more nodes"),
+        (("suite", "--repeat", "0"), 2, "--repeat"),
         (("verify", "laptop", "--pending", "5"), 2, "--pending is for checks that a scheduler runs"),
         (("verify", "laptop", "--scheduler", "flux"), 2, "checks cannot be run by 'flux'"),
         (("verify", "laptop", "--native"), 2, "nothing of ai-hpc/laptop"),

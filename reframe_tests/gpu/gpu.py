@@ -52,6 +52,7 @@ class GpuMpi(SuiteCheck):
     tags = {"ci", "perf", "accelerator", "mpi"}
     program = ["{python}", "{suite}/gpu/src/mpi.py", "cuda", "{ranks}"]
     ranks = 2
+    unit = "device"
 
 
 @rfm.simple_test

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from stack.card import Card
 from stack.errors import Position, StackError, bad_input
 from stack.host import files, sif_file
 from stack.host.cells import Cell
+from stack.host.library import shown
 from stack.lock import Lock
 from stack.verdict import Verdict
 
@@ -93,5 +96,16 @@ def _from_image(path: Path) -> Card:
 
 
 def write_page(page: Path, text: str) -> None:
-    """A page where the user wants it."""
+    """A page where the user wants it: a new file, or in the place of an older page."""
+    with files.disk_errors(page):
+        there = os.path.lexists(page)
+        if there and not (stat.S_ISREG(page.lstat().st_mode) and _is_page(page)):
+            what = f"{shown(page)} is there, and is no page that could be replaced"
+            raise bad_input(what, remedy="name another file")
     files.write_text(page, text)
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as handle:
+        start = handle.read(100)
+    return not start or start.lower().startswith(b"<!doctype html")

@@ -14,7 +14,7 @@ from stack.check import check_environment, check_profile
 from stack.document import Document
 from stack.errors import Faults, bad_input
 from stack.host import checking, detect, emulating, solving, spack
-from stack.host.library import Library, absolute, shown
+from stack.host.library import Library, absolute, is_path, shown
 from stack.plan import Plan
 from stack.profile import UNDECIDING
 from stack.target import HostFacts
@@ -35,6 +35,7 @@ class Cell:
     roots: tuple[Path, ...] = ()
     texts: Mapping[str, Document] = field(default_factory=dict)  # profile and environment as they were written
     arch: str = ""  # the CPU family that was asked for with --arch
+    paths: Mapping[str, Path] = field(default_factory=dict)  # profile and environment that were named by their files
 
     @property
     def folder(self) -> Path:
@@ -63,7 +64,9 @@ class Cell:
         partition = next(iter(self.plan.profile.partitions))
         which = () if partition == self.plan.target.partition else ("--partition", self.plan.target.partition)
         arch = ("--arch", self.arch) if self.arch else ()
-        return (self.plan.profile.name, self.plan.environment.name, *which, *arch)
+        root = ("--root", str(self.roots[0])) if len(self.roots) > 1 else ()
+        named = {"profile": self.plan.profile.name, "environment": self.plan.environment.name}
+        return (*(str(self.paths.get(kind, name)) for kind, name in named.items()), *which, *arch, *root)
 
     @property
     def name(self) -> str:
@@ -92,7 +95,9 @@ def open_cell(
         documents["overlay"] = solving.marks(spack.overlays(library.roots))
     notices = () if family else _notices(plan, catalogue, facts)
     texts = {"profile": profile_document, "environment": environment_document}
-    return Cell(plan, catalogue, facts, documents, absolute(build_dir), notices, library.roots, texts, family)
+    said = {"profile": profile, "environment": environment or ""}
+    paths = {kind: absolute(Path(word)) for kind, word in said.items() if is_path(word)}
+    return Cell(plan, catalogue, facts, documents, absolute(build_dir), notices, library.roots, texts, family, paths)
 
 
 def deciding(profile: Document) -> str:

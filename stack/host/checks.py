@@ -5,25 +5,25 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from stack import card as cards
 from stack import emulation, history, outcome, regression, scales, verify
 from stack.artifact import Command, canonical_json
-from stack.errors import ExitCode, Fault, StackError, bad_input
+from stack.errors import ExitCode, Fault, StackError, bad_input, host_lacks
 from stack.host import carding, clock, emulating, files, remembering
 from stack.host.cells import Cell
 from stack.host.image import Image
 from stack.host.library import shipped
 from stack.host.placing import HERE, Place
-from stack.host.run import Result, Sink, run
+from stack.host.run import FULL, Result, Sink, run
 from stack.host.source_build import Built
 from stack.lock import Lock
 from stack.render import apptainer as images
 from stack.render import reframe
-from stack.target import found_accelerators
+from stack.target import HostFacts, found_accelerators
 from stack.verdict import Machine, Verdict
 
 MAX_VERDICT_BYTES = 32 << 20
@@ -65,10 +65,10 @@ def sizes() -> scales.Scales:
     return scales.parse((suite() / scales.FILE).read_text(encoding="utf-8"), scales.FILE)
 
 
-def sized(cell: Cell, place: Place, scale: str | None) -> Place:
+def sized(facts: HostFacts, place: Place, scale: str | None) -> Place:
     """A place of which the checks take a scale; raises `StackError` for one that it cannot give."""
     nodes = place.cluster.nodes if place.cluster else 1
-    return replace(place, scale=sizes().asked(scale, nodes, cell.facts.cores)) if scale else place
+    return replace(place, scale=sizes().asked(scale, nodes, facts.cores)) if scale else place
 
 
 def where(cell: Cell, place: Place = HERE) -> reframe.Where:
@@ -104,8 +104,7 @@ def standing(cell: Cell, image: Image, lock: Lock) -> Verdict | None:
 
 def paths(cell: Cell, apptainer: Path, preload: Path | None) -> verify.Paths:
     """Where ReFrame finds and puts things."""
-    if preload is not None and not preload.is_file():
-        raise bad_input(f"{preload} is not a file", remedy="--preload names a shared library")
+    library = preloadable(preload)
     folder = cell.folder / "reframe"
     return verify.Paths(
         python=sys.executable,
@@ -114,10 +113,17 @@ def paths(cell: Cell, apptainer: Path, preload: Path | None) -> verify.Paths:
         manifest=str(folder / "manifest.json"),
         subject=str(folder / "subject.json"),
         folder=str(folder / "run"),
-        preload=str(preload.resolve()) if preload else None,
+        preload=str(library) if library else None,
         programs=(str(apptainer.parent),),
         namespace=emulated.checking if (emulated := emulating.of(cell)) else (),
     )
+
+
+def preloadable(library: Path | None) -> Path | None:
+    """The absolute path of a library that every check is to load first; raises where it is none."""
+    if library is not None and not library.is_file():
+        raise bad_input(f"{library} is not a file", remedy="--preload names a shared library")
+    return library.resolve() if library else None
 
 
 def start(cell: Cell, image: Path, apptainer: Path, place: Place = HERE) -> verify.Start:
@@ -182,13 +188,13 @@ def check(
     files.write_text(Path(places.subject), begin.text)
     files.write_tree(cell.folder, reframe.settings(cell.plan, cell.facts, on))
     log = cell.folder / "verify.log"
-    subject = subject_of(cell, lock, image, expected, place, begin)
-    remembering.ready(cell)
-    kept = keeping(cell, begin, subject, repeat, preloaded=bool(places.preload))
+    subject = subject_of(cell, lock, image, expected, place, begin, places.preload)
+    remembering.ready(cell.folder)
+    kept = keeping(cell.folder, begin, subject, repeat, preloaded=bool(places.preload))
     (command,) = verify.commands(places, env, only, kept)
     result, report = ran(command, Path(places.report), sink, log)
     verdict = outcome.parse(report, subject)
-    if note and kept.database and (why := remembering.unkept(cell, result)):
+    if note and kept.database and (why := remembering.unkept(cell.folder, result)):
         note(why)
     if not only and places.preload is None:
         _keep(cell, verdict, lock, sink, place)
@@ -205,27 +211,34 @@ def empty(folder: Path) -> None:
 def ran(command: Command, report: Path, sink: Sink, log: Path) -> tuple[Result, str]:
     """Run ReFrame: what came of it, and its report. Raises `StackError` where it could not run any check."""
     result = run(command, sink, check=False, log=log)
+    text = report.read_text(encoding="utf-8") if report.is_file() else ""
+    if FULL in result.stdout and not text.rstrip().endswith("}"):
+        raise host_lacks(f"{report.parent}: the disk is full", "free some space and run the same again")
     if not report.is_file():
         last = " / ".join(line.strip() for line in result.tail.splitlines()[-3:])
         raise StackError([Fault(f"ReFrame ran no check: {last}", None, f"the whole output is in {log}")], ExitCode.HOST)
-    return result, report.read_text(encoding="utf-8")
+    return result, text
 
 
 def keeping(
-    cell: Cell, begin: verify.Start, subject: outcome.Subject, repeat: int, *, preloaded: bool
+    folder: Path, begin: verify.Start, subject: outcome.Subject, repeat: int, *, preloaded: bool
 ) -> history.Kept:  # fmt: skip
     """What ReFrame keeps of a run."""
-    return history.Kept(repeat) if preloaded else remembering.kept(cell, begin.kind, subject, repeat)
+    return history.Kept(repeat) if preloaded else remembering.kept(folder, begin.kind, subject, repeat)
 
 
 def measuring(cell: Cell, only: Sequence[str], repeat: int, place: Place = HERE) -> Sequence[str]:
     """The checks that are repeated: those that were asked for, or else all that measure speed."""
+    return measuring_of(reframe.features(cell.plan, where(cell, place)), cell.plan.cell, only, repeat)
+
+
+def measuring_of(features: Collection[str], name: str, only: Sequence[str], repeat: int) -> Sequence[str]:
+    """The same, of anything that has these features."""
     if only or repeat == 1:
         return only
-    possible = verify.expected(limits(), reframe.features(cell.plan, where(cell, place)), cell.plan.cell)
-    found = regression.measuring(limits(), possible)
+    found = regression.measuring(limits(), verify.expected(limits(), features, name))
     if not found:
-        raise bad_input(f"no check of {cell.plan.cell} measures speed", remedy="name those to repeat, with --check")
+        raise bad_input(f"no check of {name} measures speed", remedy="name those to repeat, with --check")
     return found
 
 
@@ -240,12 +253,14 @@ def _keep(cell: Cell, verdict: Verdict, lock: Lock, sink: Sink, place: Place) ->
 
 
 def subject_of(
-    cell: Cell, lock: Lock, image: Image | Built, expected: tuple[str, ...], place: Place, begin: verify.Start
+    cell: Cell, lock: Lock, image: Image | Built, expected: tuple[str, ...], place: Place, begin: verify.Start,
+    preload: str | None = None,
 ) -> outcome.Subject:  # fmt: skip
     """What is checked, in the words of the verdict."""
     facts, plan = cell.facts, cell.plan
     other = f"; in a root file system of {plan.target.os.title}, without an image" if begin.seen else place.text
-    verb = ("sovstack", "verify", *cell.words, *place.words, "--build-dir", str(cell.build_dir))
+    proof = ("--preload", preload) if preload else ()
+    verb = ("sovstack", "verify", *cell.words, *place.words, *proof, "--build-dir", str(cell.build_dir))
     host = f"{facts.microarchitecture}, {facts.cores} cores, {facts.memory_gib:g} GiB, {facts.os_title}{other}"
     return outcome.Subject(
         cell=plan.cell,

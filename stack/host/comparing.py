@@ -8,7 +8,6 @@ from stack import __version__, history, history_page, regression
 from stack.history import Session
 from stack.history_page import History
 from stack.host import checks, clock, files
-from stack.host.cells import Cell
 from stack.regression import Comparison
 
 
@@ -22,14 +21,14 @@ def compared(found: tuple[Session, ...], wanted: str, now: Session | None = None
     return regression.compare(before, now, earlier, regression.directions(checks.limits()), rule)
 
 
-def told(cell: Cell, found: tuple[Session, ...], made: Comparison | None = None) -> History:
-    """What the page and the JSON of the cell's history are made of."""
+def told(name: str, found: tuple[Session, ...], made: Comparison | None = None) -> History:
+    """What the page and the JSON of a history are made of. `name`: of the cell, or of another subject."""
     directions = regression.directions(checks.limits())
-    return History(cell.plan.cell, found, directions, __version__, clock.now(), made)
+    return History(name, found, directions, __version__, clock.now(), made)
 
 
-def write(cell: Cell, told: History) -> Path:
-    """Write the page of plots in the cell's folder."""
-    path = cell.folder / "history.html"
+def write(folder: Path, told: History) -> Path:
+    """Write the page of plots into the folder of what was measured."""
+    path = folder / "history.html"
     files.write_text(path, history_page.as_html(history_page.content(told)))
     return path

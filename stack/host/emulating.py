@@ -71,11 +71,11 @@ class Judge:
 
 def judge(cell: Cell) -> Judge:
     """The emulator that has no more instructions than the cell's target."""
-    families, target = cell.catalogue.hardware.families, cell.plan.target
-    found = families[target.family].emulator if target.family in families else None
+    families, family = cell.catalogue.hardware.families, cell.plan.target.family
+    found = families[family].emulator if family in families else None
     if found is None:
         return Judge("", None)
-    return Judge(emulation.baseline(target, found, built=cell.plan.built), static(found))
+    return Judge(emulation.baseline(cell.plan.baseline, found, built=cell.plan.built), static(found))
 
 
 def here() -> str:

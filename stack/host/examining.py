@@ -76,7 +76,7 @@ def _commands(
 ) -> tuple[Command, ...]:  # fmt: skip
     only = checks.measuring(cell, asked.only, asked.repeat, place)
     about = checks.subject_of(cell, subject.lock, subject.made, (), place, begin)
-    kept = checks.keeping(cell, begin, about, asked.repeat, preloaded=asked.preload is not None)
+    kept = checks.keeping(cell.folder, begin, about, asked.repeat, preloaded=asked.preload is not None)
     return verify.commands(where, env, only, kept)
 
 

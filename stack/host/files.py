@@ -117,6 +117,8 @@ def beside(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it when the block ends well and removed when it does not."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        if _is_special(path):
+            raise bad_input(f"{path} is no file, and would be replaced by one", remedy="name a file")
         partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
         _remove(partial)
         try:
@@ -127,6 +129,15 @@ def beside(path: Path) -> Iterator[Path]:
             partial.replace(path)
         finally:
             _remove(partial)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether there is a device, a pipe or a socket."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
 
 
 def _sync(path: Path) -> None:
@@ -213,8 +224,9 @@ def exclusive(folder: Path, waiting: Callable[[str], None], *, wait: bool = True
                 ) from None
             waiting(holder)
             fcntl.flock(handle, fcntl.LOCK_EX)
-        handle.seek(0)
-        handle.truncate()
-        handle.write(f"process {os.getpid()}")
-        handle.flush()
+        with disk_errors(folder):
+            handle.seek(0)
+            handle.truncate()
+            handle.write(f"process {os.getpid()}")
+            handle.flush()
         yield

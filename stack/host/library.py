@@ -132,7 +132,7 @@ class Library:
 
     def find(self, folder: str, name: str) -> Path:
         """Path of a document by name, or by a path that ends in .yaml."""
-        if name.endswith((".yaml", ".yml")) or "/" in name:
+        if is_path(name):
             path = Path(name)
             if os.path.isfile(path):  # noqa: PTH113 - `Path.is_file` raises for a name that is too long
                 return path
@@ -167,6 +167,11 @@ class Library:
             assert found  # noqa: S101 - no faults
             self._read[folder, name] = found
         return found
+
+
+def is_path(name: str) -> bool:
+    """Whether a document is named by its file, and not by its name."""
+    return name.endswith((".yaml", ".yml")) or "/" in name
 
 
 def shown(path: Path) -> str:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from stack.artifact import Command
 from stack.errors import bad_input, host_lacks
-from stack.host.run import run
+from stack.host.run import Result, run
 from stack.visible import one_line
 
+PATIENCE = 120  # seconds that loading has: a module command may read every modulefile of a tree
+_LATE = 124  # what `timeout` ends with
 _NONE = 90  # the script's status where there is no module command
 # A module command is a function that a login shell defines, or what BASH_ENV names. What it keeps for itself, and what
 # a login says of the terminal, is nothing that programs need.
@@ -39,18 +41,35 @@ def load(tree: Path, names: Sequence[str], base: Mapping[str, str] | None = None
     """
     if not tree.is_dir():
         raise bad_input(f"there is no module tree {tree}", remedy="name a folder of modulefiles")
+    if odd := [name for name in names if name.startswith("-") or not name.strip()]:
+        raise bad_input(f"{odd[0]!r} is no module's name", remedy="`module spider` lists them")
     with tempfile.TemporaryDirectory(prefix="sovstack-") as folder:
         before, after = Path(folder, "before"), Path(folder, "after")
         kept = [f"{name}={os.environ[name]}" for name in _KEPT if name in os.environ]
-        shell = ("bash", "--login", "-c", _LOAD, "modules", str(before), str(after), str(tree), *names)
+        limited = ("timeout", "--kill-after=5", str(PATIENCE), "bash", "--login", "-c", _LOAD)
+        shell = (*limited, "modules", str(before), str(after), str(tree), *names)
         result = run(Command(("env", "-i", *kept, *shell), "load modules"), check=False)
         if result.returncode == _NONE:
             raise host_lacks("there is no module command here", _REMEDY)
-        if result.returncode or not after.is_file():
-            said = one_line(" ".join(result.tail.split()))[:400]
+        done = after.is_file() and result.returncode == 0
+        new = _read(after) if done else {}
+        if said := _absent(names, new) if done else _said(result):
             raise bad_input(f"modules of {tree} do not load: {said}", remedy="`module use` it, and see `module spider`")
         old = _read(before)
-        return changed(old, _read(after), old if base is None else base)
+        return changed(old, new, old if base is None else base)
+
+
+def _said(result: Result) -> str:
+    """Why modules did not load."""
+    late = f"no end after {PATIENCE} seconds" if result.returncode == _LATE else f"status {result.returncode}"
+    return one_line(" ".join(result.tail.split()))[:400] or late
+
+
+def _absent(names: Sequence[str], found: Mapping[str, str]) -> str:
+    """Which of them are not loaded: a module command may say nothing of one that it does not know."""
+    loaded = {part for item in found.get("LOADEDMODULES", "").split(":") for part in item.split("/")}
+    missing = [name for name in names if name.partition("/")[0] not in loaded]
+    return f"{', '.join(missing)} is not among those that are loaded then" if missing else ""
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -83,7 +83,8 @@ class Place:
         scale = ("--scale", self.scale) if self.scale else ()
         if self.cluster is None:
             return (*native, *scale)
-        return (*native, "--scheduler", "slurm", "--nodes", str(self.cluster.nodes), *scale)
+        waits = ("--pending", str(self.cluster.pending)) if self.cluster.pending != PENDING else ()
+        return (*native, "--scheduler", "slurm", "--nodes", str(self.cluster.nodes), *waits, *scale)
 
     @property
     def text(self) -> str:

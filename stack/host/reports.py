@@ -119,9 +119,9 @@ def _trends(cell: Cell) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]
     from stack.host import comparing, remembering
 
     try:
-        told = comparing.told(cell, remembering.sessions(cell))
+        told = comparing.told(cell.plan.cell, remembering.sessions(cell.folder))
         if told.sessions:
-            comparing.write(cell, told)
+            comparing.write(cell.folder, told)
     except (StackError, OSError) as error:
         return (), (str(error),)
     return tuple(history_page.trends(told.sessions, told.directions)), ()

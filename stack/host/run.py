@@ -15,6 +15,7 @@ from typing import IO
 
 from stack.artifact import Command
 from stack.errors import ExitCode, Fault, StackError, host_lacks
+from stack.host import ending
 
 Sink = Callable[[str], None]
 TAIL_LINES = 40
@@ -58,7 +59,7 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
             returncode = child.wait()
         except BaseException:
             if child:
-                _end(child)
+                ending.end(child)
             raise
         finally:
             with _GUARD:
@@ -72,8 +73,8 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ctrl-C waits until the block is left."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Ctrl-C, and what else ends us, waits until the block is left."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
     try:
         yield
     finally:
@@ -107,6 +108,7 @@ def _output(child: subprocess.Popen[str]) -> IO[str]:
 
 
 _PR_SET_PDEATHSIG = 1
+_ENDS = frozenset((signal.SIGINT, *ending.SIGNALS))
 _LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec no lock of another thread may be wanted
 _LIVE: set[subprocess.Popen[str]] = set()
 _GUARD = threading.Lock()
@@ -119,7 +121,7 @@ def end_all() -> None:
         _STOPPED.set()
         running = tuple(_LIVE)
     for child in running:
-        _end(child)
+        ending.end(child)
 
 
 def go_on() -> None:
@@ -130,7 +132,7 @@ def go_on() -> None:
 def _die_with_parent() -> None:
     """Ask Linux to end this child when we are killed, so that nothing goes on writing behind a later run's back."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
 
 
 def failed(command: Command, result: Result, log: Path | None = None) -> StackError:
@@ -148,18 +150,6 @@ def _program(command: Command) -> str:
     while words[0] == "env" and words[1:2] == ["-u"]:
         words[1:3] = []
     return Path(words[1] if words[0] == "env" and len(words) > 1 else words[0]).name
-
-
-def _end(child: subprocess.Popen[str]) -> None:
-    """End the process group that we started, politely and then not."""
-    for sig, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, sig)
-        try:
-            child.wait(patience)
-            return
-        except subprocess.TimeoutExpired:
-            continue
 
 
 def which(name: str) -> str | None:

@@ -7,51 +7,60 @@ provider `site`, and what the checks say of it is no evidence for an image of ou
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stack import card as cards
-from stack import emulation, lock, outcome, probing, sif, verify
-from stack.artifact import Command, canonical_json, digest
+from stack import emulation, lock, probing, sif, verify
+from stack.artifact import Command, digest
 from stack.catalogue import Catalogue
 from stack.errors import StackError, bad_input, host_lacks
-from stack.host import apptainer, checks, clock, detect, emulating, files, lmod, sif_file, tooling
+from stack.host import apptainer, checks, detect, emulating, files, lmod, sif_file, tooling
 from stack.host.library import absolute
 from stack.host.placing import HERE, Place
-from stack.host.run import Sink, run
+from stack.host.run import run
 from stack.lock import Lock
 from stack.probing import Found
 from stack.render import reframe
 from stack.statements import LOCK
 from stack.target import HostFacts, found_accelerators
-from stack.verdict import Machine, Verdict
+from stack.verdict import Machine
 
 FOLDER = "suite"
 _MAX_LOCK = 256 << 20
+_PYTHON = "python3"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user points the suite at; with neither an image nor modules it is the machine's own software."""
+    """What the user points the suite at; with neither an image nor modules it is the machine's own software.
+
+    `python`: empty where nobody said which; `preload`: a library that every check loads first.
+    """
 
     image: Path | None = None
     modules: Path | None = None
     load: tuple[str, ...] = ()
-    python: str = "python3"
+    python: str = ""
     name: str = ""
     place: Place = HERE
+    preload: Path | None = None
+    root: Path | None = None
     build_dir: Path = Path("build")
+
+    @property
+    def interpreter(self) -> str:
+        """The Python of the software."""
+        return self.python or _PYTHON
 
     @property
     def words(self) -> tuple[str, ...]:
         """Options that ask the same."""
         image = ("--image", str(self.image)) if self.image else ()
         modules = ("--modules", str(self.modules), "--load", ",".join(self.load)) if self.modules else ()
-        python = ("--python", self.python) if self.python != Asked.python else ()
-        name = ("--name", self.name) if self.name else ()
-        return (*image, *modules, *python, *name, *self.place.words, "--build-dir", str(self.build_dir))
+        given = {"--python": self.python, "--name": self.name}
+        more = {"--preload": self.preload, "--root": self.root}
+        told, rest = (tuple(w for k, v in of.items() if v for w in (k, str(v))) for of in (given, more))
+        return (*image, *modules, *told, *self.place.words, *rest, "--build-dir", str(self.build_dir))
 
     @property
     def called(self) -> str:
@@ -99,20 +108,24 @@ def open_subject(asked: Asked, catalogue: Catalogue) -> Subject:
     if begin.kind == "image":
         options = {catalogue.hardware.vendors[m.vendor].container_option for m in models}
         begin = replace(begin, options=tuple(sorted(o for o in options if o)))
-    found = None if own else _probe(asked, begin, emulated, catalogue)
-    family = _family(own, found)
+    answer = _probe(asked, begin, emulated, catalogue) if asked.python or not own else None
+    _starts(asked, answer, catalogue)
+    found = None if own else answer
+    family = found.family if found else _family(asked, own, catalogue)
     micro = family if emulated else facts.microarchitecture
     called = f"{FOLDER}/{asked.called}"
     about = _system_of(own, family, called, micro) if own else probing.system(found, called, micro) if found else None
     assert about  # noqa: S101 - it has a lock, or it was asked
     about = replace(about, holds=(*about.holds, *(w for m in models for w in (m.vendor, m.arch))))
-    here = reframe.Where(kind=begin.kind, accelerated=bool(models), emulated=emulated is not None)
+    nodes = asked.place.cluster.nodes if asked.place.cluster else 1
+    scales = checks.sizes().offered(nodes, facts.cores)
+    here = reframe.Where(begin.kind, accelerated=bool(models), emulated=emulated is not None, scales=scales)
     word = _launch(own, found, catalogue)
     if asked.place.cluster:
         begin = asked.place.cluster.start(begin, word)
     return Subject(
         asked=asked,
-        begin=begin,
+        begin=replace(begin, scale=asked.place.scale),
         system=about,
         where=replace(asked.place, kind=begin.kind).where(here),
         manifest=verify.manifest(own, catalogue) if own else probing.manifest(found, called) if found else "",
@@ -133,14 +146,18 @@ def _plain(asked: Asked) -> Asked:
     if bool(asked.modules) != bool(asked.load):
         what = "--modules names a tree, and --load what of it is loaded"
         raise bad_input(what, remedy="say both, as in --modules /apps/modules/all --load openmpi,openblas")
-    image, modules = (absolute(p) if p else None for p in (asked.image, asked.modules))
-    return replace(asked, image=image, modules=modules, build_dir=absolute(asked.build_dir))
+    image, modules, root = (absolute(p) if p else None for p in (asked.image, asked.modules, asked.root))
+    python = asked.python
+    if "/" in python and not image:  # checks run in other folders; a link stays: it is what names a virtual environment
+        python = str(Path(python).absolute())
+    asked = replace(asked, python=python, preload=checks.preloadable(asked.preload))
+    return replace(asked, image=image, modules=modules, root=root, build_dir=absolute(asked.build_dir))
 
 
 def _begin(asked: Asked, catalogue: Catalogue) -> tuple[verify.Start, emulating.Emulation | None, Lock | None]:
     if asked.image is None:
         loaded = lmod.load(asked.modules, asked.load) if asked.modules else {}
-        native = verify.Start("native", variables=loaded | checks.passed(), python=asked.python)
+        native = verify.Start("native", variables=loaded | checks.passed(), python=asked.interpreter)
         return native, None, None
     family = image_family(asked.image, catalogue)
     emulated = emulating.needed(family, catalogue.hardware) if family else None
@@ -152,7 +169,7 @@ def _begin(asked: Asked, catalogue: Catalogue) -> tuple[verify.Start, emulating.
         apptainer=str(program),
         image=str(asked.image),
         variables=checks.passed(),
-        python=asked.python,
+        python=asked.interpreter,
         patience=emulation.TIMES_SLOWER if emulated else 1,
     )
     return begin, emulated, _lock_inside(asked.image, catalogue)
@@ -185,7 +202,7 @@ def _probe(
     asked: Asked, begin: verify.Start, emulated: emulating.Emulation | None, catalogue: Catalogue
 ) -> Found:  # fmt: skip
     """Run the probe where the checks will run."""
-    script = probing.script(catalogue, asked.python)
+    script = probing.script(catalogue, asked.interpreter)
     variables = [f"{k}={v}" for k, v in begin.variables.items()]
     argv = ["env", *variables, "sh", "-c", script]
     if begin.kind == "image":
@@ -195,18 +212,31 @@ def _probe(
         argv = ["srun", *asked.place.cluster.access, "--nodes=1", "--ntasks=1", "--mpi=none", *argv]
     prefix = emulated.checking if emulated else ()
     result = run(Command((*prefix, *argv), "ask the software what it is", env=apptainer.environment()), check=False)
-    found = probing.parse(result.stdout, catalogue, asked.python)
+    found = probing.parse(result.stdout, catalogue, asked.interpreter)
     if found.family == "unknown" and not found.parts:
         last = " ".join(result.tail.split())[-400:]
         raise host_lacks(f"nothing can be run in {asked.image or 'the software'}: {last}", "see that `sh` runs in it")
     return found
 
 
-def _family(own: Lock | None, found: Found | None) -> str:
-    """An image of ours has passed the test of its header already: what runs is of that family."""
-    if found:
-        return found.family
-    return own.target.rpartition("-")[2] if own else ""
+def _starts(asked: Asked, answer: Found | None, catalogue: Catalogue) -> None:
+    """Raise where the Python that was named does not answer: checks would be left out in silence."""
+    needs = (catalogue.recipes[part.name].verify.version[0] for part in answer.parts) if answer else ()
+    if asked.python and _PYTHON not in needs:
+        what = f"no Python answers as {asked.python} in {asked.image or 'the software'}"
+        raise bad_input(what, remedy="--python names the Python of the software, by its name or its path in it")
+
+
+def _family(asked: Asked, own: Lock | None, catalogue: Catalogue) -> str:
+    """The family of an image of ours: its header's and its lock's. Raises where they differ."""
+    import archspec.cpu
+
+    built = own.target.split("-")[1] if own else ""
+    known = str(archspec.cpu.TARGETS[built].family) if built in archspec.cpu.TARGETS else built
+    said = image_family(asked.image, catalogue) if asked.image else known
+    if said != known:
+        raise bad_input(f"{asked.image} says that it is for {said}, and the lock in it is of {known}")
+    return known
 
 
 def _system_of(own: Lock, family: str, called: str, micro: str) -> reframe.System:
@@ -219,81 +249,3 @@ def _launch(own: Lock | None, found: Found | None, catalogue: Catalogue) -> str:
     roles = {c.role: c.name for c in own.components if c.role} if own else found.roles if found else {}
     name = roles.get("mpi", "")
     return catalogue.recipes[name].launch.get("slurm", "") if name else ""
-
-
-def check(subject: Subject, sink: Sink, only: Sequence[str] = ()) -> Verdict:
-    """Run the checks; the verdict, the card and the report are written into the subject's folder."""
-    expected = verify.expected(checks.limits(), subject.features, subject.asked.called, only)
-    if not expected:
-        raise bad_input(f"no check can run on {subject.asked.called}", remedy="`sovstack suite --list` says why")
-    folder, places = subject.folder, _paths(subject)
-    verify.usable(places)
-    with files.exclusive(folder, lambda who: sink(f"waiting for {who}")):
-        checks.empty(Path(places.folder))
-        settings = reframe.settings_of(subject.system, subject.facts, subject.where)
-        files.write_text(Path(places.manifest), subject.manifest)
-        files.write_text(Path(places.subject), subject.begin.text)
-        files.write_tree(folder, settings)
-        env = checks.environment(apptainer.environment())
-        (command,) = verify.commands(places, env, only)
-        _result, told = checks.ran(command, Path(places.report), sink, folder / "verify.log")
-        verdict = outcome.parse(told, _told(subject, expected, {p: f.text for p, f in settings}))
-        verdict = verdict.model_copy(update={"provider": "" if subject.lock else probing.PROVIDER})
-        if not only:
-            _keep(subject, verdict)
-    return verdict
-
-
-def _paths(subject: Subject) -> verify.Paths:
-    folder = subject.folder / "reframe"
-    return verify.Paths(
-        python=sys.executable,
-        suite=str(checks.suite()),
-        settings=str(folder / "settings.json"),
-        manifest=str(folder / "manifest.json"),
-        subject=str(folder / "subject.json"),
-        folder=str(folder / "run"),
-        programs=(str(Path(subject.begin.apptainer).parent),) if subject.begin.apptainer else (),
-        namespace=subject.namespace,
-    )
-
-
-def _told(subject: Subject, expected: tuple[str, ...], settings: dict[str, str]) -> outcome.Subject:
-    facts, asked = subject.facts, subject.asked
-    host = f"{facts.microarchitecture}, {facts.cores} cores, {facts.memory_gib:g} GiB, {facts.os_title}"
-    kind = "an image" if asked.image else f"modules {', '.join(asked.load)}" if asked.load else "the machine's own"
-    return outcome.Subject(
-        cell=f"{FOLDER}/{asked.called}",
-        image=subject.sha256,
-        lock=subject.lock.digest if subject.lock else digest(subject.manifest),
-        suite=verify.suite_digest({**checks.suite_files(), **settings}),
-        date=clock.now(),
-        host=f"{host}{asked.place.text}; {kind}",
-        verb=("sovstack", "suite", *asked.words),
-        expected=expected,
-        machine=subject.machine,
-    )
-
-
-def _keep(subject: Subject, verdict: Verdict) -> None:
-    """The verdict, and its card with the software that answered."""
-    from stack import card_page, explain
-
-    made = cards.make(verdict, subject.lock)
-    if subject.found:
-        parts = (cards.Part(name=p.name, version=p.version, provider=probing.PROVIDER) for p in subject.found.parts)
-        made = made.model_copy(update={"software": tuple(parts)})
-    said = probing.lines(subject.found) if subject.found else ()
-    texts = {
-        "verdict.json": canonical_json(verdict.model_dump(mode="json", by_alias=True)),
-        cards.NAME: cards.text(made),
-        cards.PAGE: card_page.as_html(made),
-        "report.txt": "\n".join((*said, "", explain.verdict_text(verdict), "")),
-    }
-    for name, text in texts.items():
-        files.write_text(subject.folder / name, text)
-
-
-def rows(subject: Subject) -> list[dict[str, str]]:
-    """Every check, and why it is left out where it is."""
-    return [{"check": name, "left_out": why} for name, why in verify.possible(checks.limits(), subject.features)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,18 @@ def test_a_damaged_card_is_left_out_with_a_note(cell: Cell, lock: Lock) -> None:
     noted: list[str] = []
     assert carding.overview(cell, noted.append) == cell.build_dir / "cards.html"
     assert len(noted) == 1 and "debian13-aarch64/card.json: is cut off" in noted[0]
+
+
+def test_a_page_replaces_nothing_but_a_page(tmp_path: Path) -> None:
+    page, other, pipe = tmp_path / "new.html", tmp_path / "card.json", tmp_path / "pipe"
+    carding.write_page(page, "<!doctype html>\n1")
+    carding.write_page(page, "<!doctype html>\n2")
+    assert page.read_text().endswith("2")
+    other.write_text("{}")
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(page)
+    for place in (other, pipe, tmp_path / "link", tmp_path, Path("")):  # noqa: PTH201 - what an empty word becomes
+        with pytest.raises(StackError, match="is no page that could be replaced") as raised:
+            carding.write_page(place, "<!doctype html>")
+        assert raised.value.exit_code == ExitCode.BAD_INPUT
+    assert (other.read_text(), pipe.is_fifo(), (tmp_path / "link").is_symlink()) == ("{}", True, True)

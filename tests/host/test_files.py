@@ -173,3 +173,10 @@ def test_a_record_that_cannot_be_written_again_is_none(tmp_path: Path, text: str
     assert files.read_record(tmp_path / "x") is None
     (tmp_path / "x").write_text(json.dumps("\U0001f600"), encoding="utf-8")
     assert files.read_record(tmp_path / "x") == "\U0001f600"
+
+
+def test_a_device_or_a_pipe_is_never_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StackError, match="is no file, and would be replaced by one"):
+        files.write_text(tmp_path / "pipe", "x")
+    assert (tmp_path / "pipe").is_fifo()

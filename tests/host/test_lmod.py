@@ -51,6 +51,25 @@ def test_a_module_that_is_not_there(tree: Path) -> None:
     assert raised.value.exit_code == ExitCode.BAD_INPUT
 
 
+@pytest.mark.parametrize("name", ["-h", "--help", " ", ""])
+def test_an_option_is_no_module(tree: Path, name: str) -> None:
+    with pytest.raises(StackError, match="is no module's name"):
+        lmod.load(tree, ("a/1.0", name))
+
+
+def test_a_module_command_that_keeps_silent_of_what_it_does_not_know() -> None:
+    assert lmod._absent(("a/1.0", "b"), {"LOADEDMODULES": "core/b/2:a/1.0"}) == ""
+    assert lmod._absent(("a", "c/1"), {"LOADEDMODULES": "a/1.0"}).startswith("c/1 is not among those")
+    assert lmod._absent(("a",), {}).startswith("a is not")
+
+
+def test_a_modulefile_that_has_no_end(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lmod, "PATIENCE", 3)
+    (tree / "b.lua").write_text('os.execute("sleep 60")\n')
+    with pytest.raises(StackError, match="no end after 3 seconds"):
+        loaded(tree, "b")
+
+
 def test_a_tree_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="there is no module tree"):
         lmod.load(tmp_path / "x", ("a",))

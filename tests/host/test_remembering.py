@@ -15,9 +15,7 @@ import pytest
 from stack import outcome, verify
 from stack.artifact import Command, canonical_json, digest
 from stack.errors import ExitCode, StackError
-from stack.host import cells, comparing, remembering
-from stack.host.cells import Cell
-from stack.host.library import Library, roots
+from stack.host import comparing, remembering
 from stack.host.run import Result, run
 from stack.verdict import Machine
 from tests.measured import case, report, session, uuid
@@ -60,49 +58,48 @@ pytestmark = pytest.mark.xdist_group("reframe")
 
 
 @pytest.fixture
-def cell(tmp_path: Path) -> Cell:
-    """A cell in a build folder of its own, beside a suite of one check."""
+def folder(tmp_path: Path) -> Path:
+    """Where a subject's files are, beside a suite of one check."""
     (tmp_path / "suite").mkdir()
     (tmp_path / "suite/check.py").write_text(SUITE)
     (tmp_path / "settings.json").write_text(canonical_json(SETTINGS))
-    return cells.open_cell(Library(roots(None)), "generic-x86", "numerics", None, tmp_path / "build")
+    return tmp_path / "subject"
 
 
-def command(cell: Cell, name: str = "run", repeat: int = 1) -> Command:
+def command(folder: Path, name: str = "run", repeat: int = 1) -> Command:
     """ReFrame over the suite, as `verify` calls it."""
-    base = cell.build_dir.parent
-    folder = cell.folder / "reframe" / name
-    folder.mkdir(parents=True, exist_ok=True)
+    base, place = folder.parent, folder / "reframe" / name
+    place.mkdir(parents=True, exist_ok=True)
     places = verify.Paths(python=sys.executable, suite=str(base / "suite"), settings=str(base / "settings.json"),
-                          manifest="/none", subject="/none", folder=str(folder))  # fmt: skip
-    remembering.ready(cell)
-    (made,) = verify.commands(places, {}, (), remembering.kept(cell, "image", SUBJECT, repeat))
+                          manifest="/none", subject="/none", folder=str(place))  # fmt: skip
+    remembering.ready(folder)
+    (made,) = verify.commands(places, {}, (), remembering.kept(folder, "image", SUBJECT, repeat))
     return made
 
 
-def test_runs_are_kept_with_their_repeats_and_what_they_were_of(cell: Cell) -> None:
-    assert remembering.sessions(cell) == ()
-    result = run(command(cell, repeat=3), check=False)
-    assert remembering.unkept(cell, result) == ""
-    (found,) = remembering.sessions(cell)
+def test_runs_are_kept_with_their_repeats_and_what_they_were_of(folder: Path) -> None:
+    assert remembering.sessions(folder) == ()
+    result = run(command(folder, repeat=3), check=False)
+    assert remembering.unkept(folder, result) == ""
+    (found,) = remembering.sessions(folder)
     (series,) = found.series
     assert (series.check, series.metric, series.unit) == ("Gemm", "fp64_speed", "GFLOP/s")
     assert len(set(series.values)) == 3
     assert (found.cell, found.subject, found.image, found.suite) == ("hpc/x/y", "image", digest("i"), digest("s"))
     assert (found.host, found.emulator) == (HOST, "")
-    assert remembering.ran(cell, (found,)) == found
-    run(command(cell), check=False)
-    first, second = remembering.sessions(cell)
+    assert remembering.ran(folder, (found,)) == found
+    run(command(folder), check=False)
+    first, second = remembering.sessions(folder)
     assert first == found
     assert second.repeats == 1
-    assert remembering.sessions(cell) == (first, second)  # of the excerpt
-    rows = json.loads(remembering.store(cell).with_name("sessions.json").read_text())["sessions"]
+    assert remembering.sessions(folder) == (first, second)  # of the excerpt
+    rows = json.loads(remembering.store(folder).with_name("sessions.json").read_text())["sessions"]
     assert [row["id"] for row in rows] == [first.id, second.id]
 
 
-def test_runs_beside_each_other_and_a_killed_one_lose_nothing(cell: Cell) -> None:
+def test_runs_beside_each_other_and_a_killed_one_lose_nothing(folder: Path) -> None:
     def start(name: str, sleep: int) -> subprocess.Popen[bytes]:
-        asked = command(cell, name)
+        asked = command(folder, name)
         return subprocess.Popen(asked.argv, cwd=asked.cwd, env={**os.environ, **asked.env, "SLEEP": str(sleep)},
                                 stdout=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
 
@@ -112,39 +109,46 @@ def test_runs_beside_each_other_and_a_killed_one_lose_nothing(cell: Cell) -> Non
     time.sleep(1)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait(20)
-    assert remembering.unkept(cell, run(command(cell), check=False)) == ""
-    assert len(remembering.sessions(cell)) == 3
+    assert remembering.unkept(folder, run(command(folder), check=False)) == ""
+    assert len(remembering.sessions(folder)) == 3
 
 
-def test_a_damaged_store_costs_the_history_and_no_verdict(cell: Cell) -> None:
-    store = remembering.store(cell)
+def test_a_damaged_store_costs_the_history_and_no_verdict(folder: Path) -> None:
+    store = remembering.store(folder)
     store.parent.mkdir(parents=True)
     store.write_bytes(b"this is no database" * 50)
-    result = run(command(cell), check=False)
-    why = remembering.unkept(cell, result)
+    result = run(command(folder), check=False)
+    why = remembering.unkept(folder, result)
     assert "failed to store results" in why
     assert f"move {store} away" in why
-    told = (cell.folder / "reframe/run/report.json").read_text()
+    told = (folder / "reframe/run/report.json").read_text()
     assert outcome.parse(told, SUBJECT).passed
     with pytest.raises(StackError, match=r"cannot be read: .*not a database") as raised:
-        remembering.sessions(cell)
+        remembering.sessions(folder)
     assert raised.value.exit_code == ExitCode.HOST
     assert "verdicts and reports stand without it" in str(raised.value)
     with pytest.raises(StackError, match="this run is not in the history"):
-        remembering.ran(cell, ())
+        remembering.ran(folder, ())
 
 
-def test_an_empty_store_is_begun_anew(cell: Cell) -> None:
-    store = remembering.store(cell)
+def test_a_store_that_is_no_file_is_told_of(folder: Path) -> None:
+    store = remembering.store(folder)
+    store.mkdir(parents=True)
+    with pytest.raises(StackError, match="cannot be read: it is no file"):
+        remembering.sessions(folder)
+
+
+def test_an_empty_store_is_begun_anew(folder: Path) -> None:
+    store = remembering.store(folder)
     store.parent.mkdir(parents=True)
     store.touch()
-    assert remembering.sessions(cell) == ()
-    assert remembering.unkept(cell, run(command(cell), check=False)) == ""
+    assert remembering.sessions(folder) == ()
+    assert remembering.unkept(folder, run(command(folder), check=False)) == ""
     assert store.stat().st_size > 0
 
 
-def test_an_excerpt_of_another_state_is_not_used(cell: Cell, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, asked = remembering.store(cell), []
+def test_an_excerpt_of_another_state_is_not_used(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, asked = remembering.store(folder), []
 
     def described(path: Path) -> str:
         asked.append(path)
@@ -153,28 +157,29 @@ def test_an_excerpt_of_another_state_is_not_used(cell: Cell, monkeypatch: pytest
     monkeypatch.setattr(remembering, "_described", described)
     store.parent.mkdir(parents=True)
     store.write_bytes(b"x")
-    (found,) = remembering.sessions(cell)
-    assert remembering.sessions(cell) == (found,)
+    (found,) = remembering.sessions(folder)
+    assert remembering.sessions(folder) == (found,)
     assert len(asked) == 1
     excerpt = store.with_name("sessions.json")
     for damage in ("{", '{"key": 1}', "[]", json.dumps({**json.loads(excerpt.read_text()), "sessions": [{"id": 1}]})):
         excerpt.write_text(damage)
-        assert remembering.sessions(cell)[0].id == uuid(len(asked))
+        assert remembering.sessions(folder)[0].id == uuid(len(asked))
     assert len(asked) == 5
     store.write_bytes(b"xy")  # another run
-    assert remembering.sessions(cell)[0].id == uuid(6)
+    assert remembering.sessions(folder)[0].id == uuid(6)
 
 
-def test_what_reframe_does_not_say_is_no_success(cell: Cell) -> None:
-    assert "ReFrame did not say" in remembering.unkept(cell, Result(0, "fine\n", ""))
+def test_what_reframe_does_not_say_is_no_success(folder: Path) -> None:
+    assert "ReFrame did not say" in remembering.unkept(folder, Result(0, "fine\n", ""))
 
 
-def test_a_comparison_is_made_of_the_suites_own_rule_and_written_as_a_page(cell: Cell) -> None:
+def test_a_comparison_is_made_of_the_suites_own_rule_and_written_as_a_page(folder: Path) -> None:
     found = tuple(session(n, {"fp64_speed": [60.0, 61.0]}) for n in (1, 2))
     made = comparing.compared(found, "last")
     assert [(o.check, o.said) for o in made.outcomes] == [("Gemm", "cannot tell")]
     assert made.now == found[1]
     assert comparing.compared(found, "last", found[0]).before == ()
-    page = comparing.write(cell, comparing.told(cell, found, made))
-    assert page == cell.folder / "history.html"
+    page = comparing.write(folder, comparing.told("suite/machine", found, made))
+    assert page == folder / "history.html"
     assert "too few repeats: 2 before and 2 now" in page.read_text()
+    assert "suite/machine" in page.read_text()

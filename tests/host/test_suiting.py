@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +13,14 @@ from stack import probing, sif
 from stack.artifact import Command
 from stack.catalogue import Catalogue
 from stack.errors import ExitCode, StackError
-from stack.host import apptainer, checks, emulating, standing, suiting
+from stack.host import apptainer, emulating, suiting
+from stack.host.placing import Cluster, Place
 from stack.host.run import Result
 from stack.host.suiting import Asked
+from stack.profile import Scheduler
 from stack.statements import LOCK
+from stack.verify import Start
+from tests.locked import lock
 from tests.test_sif import file
 
 NOTHING = Asked()
@@ -28,14 +32,14 @@ def refused(asked: Asked, catalogue: Catalogue) -> StackError:
     return raised.value
 
 
-@pytest.fixture
-def answering(monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue) -> list[Command]:
-    """A machine where Python and a NumPy that brings its BLAS answer; gathers what was run."""
+def answers_of(monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue, **more: str) -> list[Command]:
+    """A machine where Python and a NumPy that brings its BLAS answer; gathers what was run. `more`: other versions."""
     ran: list[Command] = []
     mark = probing._mark(catalogue)
     answers = {"machine family": "x86_64", "machine system": "Rocky Linux 9.4", "version python": "3.11.2",
                "version numpy": "2.4.6", "carries numpy blas": "scipy-openblas 0.3"}  # fmt: skip
     answers |= {f"command python {name}": name for name in ("python", "python3")}
+    answers |= {f"version {name}": version for name, version in more.items()}
     said = "".join(f"\n{mark} {q}\n{a}\n\n{mark}: 0\n" for q, a in answers.items())
 
     def run(command: Command, *_more: object, **_words: object) -> Result:
@@ -46,6 +50,12 @@ def answering(monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue) -> list[Com
     return ran
 
 
+@pytest.fixture
+def answering(monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue) -> list[Command]:
+    """That machine."""
+    return answers_of(monkeypatch, catalogue)
+
+
 def test_what_it_is_called_and_how_it_is_asked_again(tmp_path: Path) -> None:
     assert NOTHING.called == "machine"
     modules = Asked(modules=Path("/apps/modules"), load=("openmpi/5.0", "numpy"), build_dir=tmp_path)
@@ -53,6 +63,53 @@ def test_what_it_is_called_and_how_it_is_asked_again(tmp_path: Path) -> None:
     assert modules.words == ("--modules", "/apps/modules", "--load", "openmpi/5.0,numpy", "--build-dir", str(tmp_path))
     assert Asked(image=Path("/i/a b.sif")).called == "a-b"
     assert Asked(name="../..").called == "software"
+
+
+def test_every_option_that_changes_what_is_seen_is_in_the_words() -> None:
+    there = Place(cluster=Cluster(Scheduler(), 4, pending=5), scale="2_nodes")
+    asked = Asked(python="python3", name="a", place=there, preload=Path("/l.so"), root=Path("/my root"))
+    assert shlex.join(asked.words) == (
+        "--python python3 --name a --scheduler slurm --nodes 4 --pending 5 --scale 2_nodes "
+        "--preload /l.so --root '/my root' --build-dir build"
+    )
+    assert "--pending" not in replace(asked, place=Place(cluster=Cluster(Scheduler(), 4))).words
+    assert NOTHING.words == ("--build-dir", "build")
+
+
+def test_paths_are_absolute_wherever_it_is_asked_again(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "l.so").touch()
+    (tmp_path / "python").symlink_to("/usr/bin/env")  # a virtual environment is known by such a link
+    asked = suiting._plain(Asked(python="./python", preload=Path("l.so"), root=Path("mine")))
+    assert (asked.python, asked.preload, asked.root) == (f"{tmp_path}/python", tmp_path / "l.so", tmp_path / "mine")
+    assert suiting._plain(Asked(python="py")).python == "py"
+    assert suiting._plain(Asked(image=Path("a.sif"), python="opt/py")).python == "opt/py"
+    assert "none.so is not a file" in str(refused(Asked(preload=Path("none.so")), catalogue))
+
+
+def test_a_python_that_does_not_answer_is_an_error_where_it_was_named(
+    catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(python="/no/python", build_dir=tmp_path)
+    mark = probing._mark(catalogue)
+    said = f"\n{mark} machine family\nx86_64\n\n{mark}: 0\n\n{mark} version gcc\ngcc 12.2.0\n\n{mark}: 0\n"
+    monkeypatch.setattr(suiting, "run", lambda *_a, **_k: Result(0, said, said))
+    error = refused(asked, catalogue)
+    assert "no Python answers as /no/python in the software" in str(error) and error.exit_code == ExitCode.BAD_INPUT
+    found = suiting.open_subject(replace(asked, python=""), catalogue).found
+    assert found and [part.name for part in found.parts] == ["gcc"]
+    own = (Start("image", apptainer="/a", image="/i.sif"), None, lock())
+    monkeypatch.setattr(suiting, "_begin", lambda *_a: own)  # an image of ours, which nobody would ask otherwise
+    assert "no Python answers as /no/python in /i.sif" in str(refused(replace(asked, image=Path("/i.sif")), catalogue))
+
+
+@pytest.mark.usefixtures("answering")
+def test_a_subject_takes_the_scale_that_its_place_offers(catalogue: Catalogue, tmp_path: Path) -> None:
+    subject = suiting.open_subject(Asked(place=Place(scale="1_core"), build_dir=tmp_path), catalogue)
+    assert subject.begin.scale == "1_core" and "scale_1_core" in subject.features
+    assert "scale_2_nodes" not in subject.features
 
 
 def test_things_that_cannot_be_meant(catalogue: Catalogue) -> None:
@@ -99,18 +156,6 @@ def test_the_machines_own_software(catalogue: Catalogue, answering: list[Command
     assert "'/opt/python'" not in answering[0].argv and "/opt/python -c" in answering[0].argv[-1]
     assert (subject.lock, subject.begin.python) == (None, "/opt/python")
     assert json.loads(subject.manifest)["roles"] == {"blas": "numpy"}
-    left = {row["check"]: row["left_out"] for row in suiting.rows(subject)}
-    assert left["Gemm"] == "" and left["Versions"] == "no site" and "openmpi" not in left["MpiProgram"]
-    assert "mpi" in left["MpiProgram"]
-
-
-@pytest.mark.usefixtures("answering")
-def test_a_check_that_cannot_run_says_what_it_needs(catalogue: Catalogue, tmp_path: Path) -> None:
-    subject = suiting.open_subject(replace(NOTHING, build_dir=tmp_path), catalogue)
-    with pytest.raises(StackError, match="MpiProgram needs compilers, mpi") as raised:
-        suiting.check(subject, print, ("MpiProgram",))
-    assert raised.value.exit_code == ExitCode.BAD_INPUT
-    assert not (tmp_path / "suite").exists()
 
 
 def test_software_that_does_not_answer(
@@ -126,25 +171,3 @@ def test_an_image_with_a_lock_that_cannot_be_read_is_not_ours(catalogue: Catalog
     assert suiting._lock_inside(tmp_path / "x.sif", catalogue) is None
     (tmp_path / "y.sif").write_bytes(file())
     assert suiting._lock_inside(tmp_path / "y.sif", catalogue) is None
-
-
-def test_the_suite_runs_on_this_machine_and_its_verdict_is_no_evidence(catalogue: Catalogue, tmp_path: Path) -> None:
-    subject = suiting.open_subject(replace(NOTHING, build_dir=tmp_path), catalogue)
-    if "numpy" not in subject.features:
-        pytest.skip("this machine's Python has no NumPy: python3 -m pip install numpy")
-    verdict = suiting.check(subject, lambda _line: None, ("FourierTransform",))
-    assert (verdict.provider, verdict.cell) == ("site", "suite/machine") and verdict.checks[0].result == "pass"
-    assert not (subject.folder / "verdict.json").exists()  # one check alone is no verdict on the software
-    suiting._keep(subject, verdict)
-    kept = checks.read(subject.folder / "verdict.json")
-    assert kept == verdict
-    lock = tmp_path / "stack.lock.json"
-    lock.write_text(subject.manifest)
-    about = verdict.model_copy(update={"lock": subprocess.check_output(["sha256sum", lock], text=True).split()[0]})
-    (tmp_path / "verdict.json").write_text(about.model_dump_json(by_alias=True))
-    assert standing.verdict(tmp_path / "verdict.json") is None
-    (tmp_path / "verdict.json").write_text(about.model_copy(update={"provider": ""}).model_dump_json(by_alias=True))
-    assert standing.verdict(tmp_path / "verdict.json") is not None
-    card = json.loads((subject.folder / "card.json").read_text())
-    assert {part["provider"] for part in card["software"]} == {"site"}
-    assert "numpy" in (subject.folder / "report.txt").read_text()

@@ -17,7 +17,7 @@ import pytest
 
 from stack import outcome, verify
 from stack.catalogue import Catalogue
-from stack.host import detect, placing, suiting
+from stack.host import detect, placing, suite_checks, suiting
 from stack.host.placing import Place
 from stack.host.run import run
 from stack.host.suiting import Asked
@@ -105,7 +105,7 @@ def test_a_check_of_one_task_is_a_job(cluster: slurm.Cluster, catalogue: Catalog
     if "numpy" not in subject.features:
         pytest.skip("this machine's Python has no NumPy: python3 -m pip install numpy")
     assert {"slurm", "nodes"} <= {*subject.features}
-    verdict = suiting.check(subject, lambda _line: None, ("FourierTransform",))
+    verdict = suite_checks.check(subject, lambda _line: None, ("FourierTransform",))
     (check,) = verdict.checks
     assert check.result == "pass", (check.reason, check.output)
     assert len(check.nodes) == 1 and set(check.nodes) <= {"n1", "n2"}
@@ -123,7 +123,7 @@ def test_a_job_that_never_gets_nodes_fails_in_words(
     state = ("scontrol", "update", "nodename=n[1-2]", "reason=test")
     assert cluster.run(*state, "state=drain").returncode == 0
     try:
-        verdict = suiting.check(hurried, lambda _line: None, ("FourierTransform",))
+        verdict = suite_checks.check(hurried, lambda _line: None, ("FourierTransform",))
     finally:
         assert cluster.run(*state, "state=resume").returncode == 0
     assert "no nodes after 3 s" in verdict.checks[0].reason and not verdict.passed
