@@ -26,6 +26,8 @@ State = Literal["ok", "fails", "changed", "unusable"]
 `unusable`: nothing can be said of it, since it is not in a form that is known."""
 
 Json = Mapping[str, Any]
+LABEL = "org.sovstack."
+_LABELS = 20  # that are shown
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -117,6 +119,13 @@ def at(value: Any, *path: str | int) -> Any:
 def _rows(value: Any, *path: str) -> list[Json]:
     found = at(value, *path)
     return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+
+
+def labels(definition: bytes) -> Json:
+    """What an image's definition says of it in labels of ours, `contract` among them; a foreign one has none."""
+    section = re.search(r"(?ms)^%labels$(.*?)(^%|\Z)", definition.decode(errors="replace"))
+    found = re.findall(rf"(?m)^ +{re.escape(LABEL)}([a-z]+) (.+)$", section[1]) if section else []
+    return dict(found[:_LABELS])
 
 
 def sbom(data: bytes) -> Json | None:

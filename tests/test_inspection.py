@@ -114,3 +114,11 @@ def test_a_verdict_in_a_line(laptop: Plan) -> None:
     assert inspection.verdict(made.model_dump_json(by_alias=True).encode()) == made
     summary = inspection.verdict_summary(made)
     assert (summary["passed"], summary["pass"], summary["fail"], summary["skip"]) == (True, 7, 0, 1)
+
+
+def test_labels_of_ours_in_a_definition_are_told_and_no_others() -> None:
+    text = b"Bootstrap: x\n%labels\n    org.sovstack.cell a/b/c\n    org.sovstack.contract zen4; Linux 3.2\n    k v\n"
+    after = b"%post\n    org.sovstack.cell other\n"
+    assert inspection.labels(text + after) == {"cell": "a/b/c", "contract": "zen4; Linux 3.2"}
+    assert inspection.labels(b"\xff\0%labels") == inspection.labels(b"") == {}
+    assert len(inspection.labels(b"%labels\n" + b"".join(b" org.sovstack.%c x\n" % c for c in range(97, 123)))) == 20

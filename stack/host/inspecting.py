@@ -33,6 +33,9 @@ def inspect(path: Path, trusted: Sequence[PublicKey], statement: Path | None = N
         *_sboms(looked),
         *_agreement(looked),
     ]
+    definition = next((o for o in looked.objects if o.kind == sif.DEFINITION), None)
+    if definition and (said := inspection.labels(looked.content(definition))):
+        looked.about["definition"] = said
     rows = tuple(Row(o.id, o.name, o.type, o.group, o.size, looked.sha256[o.id]) for o in looked.objects)
     return Inspection(str(path), path.stat().st_size, sha256, sha512, rows, tuple(findings), looked.about)
 
