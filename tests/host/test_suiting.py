@@ -6,6 +6,8 @@ import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -171,3 +173,15 @@ def test_an_image_with_a_lock_that_cannot_be_read_is_not_ours(catalogue: Catalog
     assert suiting._lock_inside(tmp_path / "x.sif", catalogue) is None
     (tmp_path / "y.sif").write_bytes(file())
     assert suiting._lock_inside(tmp_path / "y.sif", catalogue) is None
+
+
+def test_the_family_of_our_own_image_is_its_headers_and_its_locks(
+    catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accelerated: Any = SimpleNamespace(target="debian13-x86_64_v3-sm90")
+    other: Any = SimpleNamespace(target="debian13-riscv64")
+    monkeypatch.setattr(suiting, "image_family", lambda _image, _catalogue: "x86_64")
+    asked = Asked(image=Path("/i.sif"))
+    assert suiting._family(asked, accelerated, catalogue) == "x86_64"
+    with pytest.raises(StackError, match="says that it is for x86_64, and the lock in it is of riscv64"):
+        suiting._family(asked, other, catalogue)
