@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,8 @@ def listen() -> None:
     """From now on SIGTERM and SIGHUP end us in order. One that somebody chose to ignore (nohup) stays ignored."""
     _told.clear()
     for number in SIGNALS:
-        if signal.getsignal(number) is signal.SIG_DFL:
+        main = threading.current_thread() is threading.main_thread()  # no other may listen
+        if main and signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _heard)
 
 
