@@ -63,9 +63,11 @@ def history(
 
 def meant(compare: bool, since: str | None, preload: Path | None = None) -> str | None:
     """What the caller wants to compare with; None where nothing was asked for. Raises for a run that is not kept."""
+    if since is not None and not since.strip():
+        raise bad_input("--since names no session", remedy="`sovstack history` lists them; --compare takes the last")
     wanted = since or ("last" if compare else None)
     if preload and wanted:
-        raise bad_input("what a preloaded library does is not kept", remedy="leave out --preload or --compare")
+        raise bad_input("what a preloaded library does is not kept", remedy="leave out --preload, or the comparison")
     return wanted
 
 

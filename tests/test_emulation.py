@@ -185,7 +185,7 @@ def test_what_is_built_for_the_machine_has_the_machines_architecture(library: Li
         ("ppc64le", "ppc64le", False, ""),
     ],
 )
-def test_the_baseline_has_no_more_than_the_target(
+def test_the_baseline_has_no_more_than_a_microarchitecture(
     catalogue: Catalogue, family: str, name: str, built: bool, cpu: str
 ) -> None:  # fmt: skip
     assert emulation.baseline(name or family, emulator(catalogue, family), built=built) == cpu

@@ -70,7 +70,7 @@ class Judge:
 
 
 def judge(cell: Cell) -> Judge:
-    """The emulator that has no more instructions than the cell's target."""
+    """The emulator that has no more instructions than a host of the cell's image must have."""
     families, family = cell.catalogue.hardware.families, cell.plan.target.family
     found = families[family].emulator if family in families else None
     if found is None:

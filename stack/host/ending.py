@@ -17,7 +17,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 5.0  # seconds that each signal has
 _PAUSE = 0.02
 _AFTER_NAME = 2  # fields of /proc/PID/stat that stand before the state, which comes after the program's name
-_STATE, _PARENT, _STARTED = (n - _AFTER_NAME for n in (2, 3, 21))
+_STATE, _PARENT, _SESSION, _STARTED = (n - _AFTER_NAME for n in (2, 3, 5, 21))
 _told: list[int] = []
 
 
@@ -42,27 +42,40 @@ def _heard(number: int, _frame: FrameType | None) -> None:
 
 
 def end(child: subprocess.Popen[str]) -> None:
-    """End a process that leads a group of its own and all that came of it, politely and then not.
+    """End a process that leads a session of its own and all that came of it, politely and then not.
 
-    A group is not enough: what a child starts in groups of its own, as ReFrame does its jobs, would go on.
+    A session is not enough: what a child starts in sessions of their own, as ReFrame does its jobs, would go on. Nor
+    are descendants enough: whose parent has ended is nobody's.
     """
-    family = _family(child.pid)
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        family |= _family(child.pid)
-        _send(child, family, number)
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            gone = child.poll() is not None
-            family = {pid: started for pid, started in family.items() if _started(pid) == started}
-            if gone and not family:
-                return
-            time.sleep(_PAUSE)
+    with _deaf():
+        family = dict[int, int]()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            family |= _family(child.pid)
+            _send(family, number)
+            deadline = time.monotonic() + PATIENCE
+            while time.monotonic() < deadline:
+                gone = child.poll() is not None
+                family = {pid: started for pid, started in family.items() if _started(pid) == started}
+                if gone and not family:
+                    return
+                time.sleep(_PAUSE)
 
 
-def _send(child: subprocess.Popen[str], family: dict[int, int], number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if child.poll() is None:
-            os.killpg(child.pid, number)
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Who asks for our end again while it is being made would leave the rest of it undone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, *SIGNALS)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def _send(family: dict[int, int], number: signal.Signals) -> None:
     for pid, started in family.items():
         if _started(pid) == started:  # a number may have become another process's
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -70,13 +83,14 @@ def _send(child: subprocess.Popen[str], family: dict[int, int], number: signal.S
 
 
 def _family(pid: int) -> dict[int, int]:
-    """Every descendant of a process -> when it was started, in ticks."""
-    found = {number: (int(fields[_PARENT]), int(fields[_STARTED])) for number, fields in _processes()}
-    below, newest = dict[int, int](), {pid}
+    """A process, its session and all their descendants -> when each was started, in ticks."""
+    found = dict(_processes())
+    newest = {number for number, fields in found.items() if pid in (number, int(fields[_SESSION]))}
+    family = set[int]()
     while newest:
-        newest = {number for number, (parent, _started) in found.items() if parent in newest and number not in below}
-        below |= {number: found[number][1] for number in newest}
-    return below
+        family |= newest
+        newest = {number for number, fields in found.items() if int(fields[_PARENT]) in newest} - family
+    return {number: int(found[number][_STARTED]) for number in family}
 
 
 def _processes() -> Iterator[tuple[int, list[str]]]:

@@ -13,7 +13,7 @@ from stack.host.run import Result, run
 from stack.visible import one_line
 
 PATIENCE = 120  # seconds that loading has: a module command may read every modulefile of a tree
-_LATE = 124  # what `timeout` ends with
+_LATE = (124, 137)  # what `timeout` ends with
 _NONE = 90  # the script's status where there is no module command
 # A module command is a function that a login shell defines, or what BASH_ENV names. What it keeps for itself, and what
 # a login says of the terminal, is nothing that programs need.
@@ -61,15 +61,19 @@ def load(tree: Path, names: Sequence[str], base: Mapping[str, str] | None = None
 
 def _said(result: Result) -> str:
     """Why modules did not load."""
-    late = f"no end after {PATIENCE} seconds" if result.returncode == _LATE else f"status {result.returncode}"
-    return one_line(" ".join(result.tail.split()))[:400] or late
+    said = one_line(" ".join(result.tail.split()))[:400]
+    if result.returncode in _LATE:
+        return f"no end after {PATIENCE} seconds{f'; it said: {said}' if said else ''}"
+    return said or f"status {result.returncode}"
 
 
 def _absent(names: Sequence[str], found: Mapping[str, str]) -> str:
-    """Which of them are not loaded: a module command may say nothing of one that it does not know."""
-    loaded = {part for item in found.get("LOADEDMODULES", "").split(":") for part in item.split("/")}
-    missing = [name for name in names if name.partition("/")[0] not in loaded]
-    return f"{', '.join(missing)} is not among those that are loaded then" if missing else ""
+    """Why fewer modules are loaded than were asked for: a module command may say nothing of one that it does not know.
+    They may be called otherwise then: names have aliases."""
+    loaded = [item for item in found.get("LOADEDMODULES", "").split(":") if item]
+    if len(loaded) >= len({*names}):
+        return ""
+    return f"of {', '.join(names)} only {', '.join(loaded) or 'nothing'} is loaded then"
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -106,7 +106,8 @@ class Progress:
     def close(self) -> None:
         """Leave the terminal as it was. May be called more than once."""
         if self._status:
-            self._status.stop()
+            with contextlib.suppress(OSError):
+                self._status.stop()
             self._status = None
 
     def _keep(self, stage: Stage) -> None:
@@ -114,7 +115,7 @@ class Progress:
         if self._console is None:
             self._print(f"==> {_ended(stage)}")
         elif not self.quiet:
-            self._console.print(_mark(stage), highlight=False)
+            self._marked(stage)
 
     def _begin(self) -> None:
         assert self._running  # noqa: S101 - the caller has just set it
@@ -124,7 +125,8 @@ class Progress:
 
             live = _Live(self, self._running)
             self._status = Status(live, console=self._console, spinner="dots", refresh_per_second=8)
-            self._status.start()
+            with contextlib.suppress(OSError):
+                self._status.start()
         else:
             self._print(f"==> {self._running.name}")
 
@@ -133,19 +135,24 @@ class Progress:
         stage = Stage(running.name, running.state, max(0.0, self._clock() - running.started), running.detail)
         self._stages.append(stage)
         if self._console is not None:
-            self._console.print(_mark(stage), highlight=False)
+            self._marked(stage)
         else:
             self._print(f"    {_ended(stage)}")
 
+    def _marked(self, stage: Stage) -> None:
+        with contextlib.suppress(OSError):
+            if self._console is not None:
+                self._console.print(_mark(stage), highlight=False)
+
     def _print(self, text: str) -> None:
-        """One plain line; a reader who has gone away, or a full disk there, does not stop the work."""
+        """One plain line; a reader or a terminal that has gone away, or a full disk there, does not stop the work."""
         if self.quiet:
             return
-        if self._console is not None:
-            self._console.print(text, markup=False, highlight=False, emoji=False)
-            return
         with contextlib.suppress(OSError):
-            print(text, file=self._stream, flush=True)
+            if self._console is not None:
+                self._console.print(text, markup=False, highlight=False, emoji=False)
+            else:
+                print(text, file=self._stream, flush=True)
 
 
 def _why(error: BaseException) -> str:

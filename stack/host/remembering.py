@@ -24,7 +24,7 @@ from stack.host.run import Result, run
 from stack.visible import one_line
 
 ALL = "19700101T0000+0000:now"
-_KEPT = "Current session stored with UUID: "
+_STORED = "Current session stored with UUID: "
 _MOST = 1 << 28  # bytes of the excerpt that is kept of the store
 _FIELDS = [f.name for made in (Session, Series) for f in fields(made)]
 
@@ -52,7 +52,7 @@ def ready(folder: Path) -> None:
 
 def unkept(folder: Path, ran: Result) -> str:
     """Why a run is not in the history, in words; empty when it is. The verdict stands either way."""
-    if _KEPT in ran.stdout:
+    if _STORED in ran.stdout:
         return ""
     said = [line for line in ran.stdout.splitlines() if "failed to store results" in line]
     why = one_line(said[-1]) if said else "ReFrame did not say that it kept it"

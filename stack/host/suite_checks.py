@@ -125,6 +125,6 @@ def _keep(subject: Subject, verdict: Verdict) -> None:
         cards.PAGE: card_page.as_html(made),
         "report.txt": "\n".join((*said, "", explain.verdict_text(verdict), "")),
     }
-    place = replace(subject.asked.place, kind="image", cluster=None)
+    place = replace(subject.asked.place, kind="image")
     for name, text in texts.items():
         files.write_text(subject.folder / place.file(name), text)

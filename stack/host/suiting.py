@@ -231,11 +231,12 @@ def _family(asked: Asked, own: Lock | None, catalogue: Catalogue) -> str:
     """The family of an image of ours: its header's and its lock's. Raises where they differ."""
     import archspec.cpu
 
-    built = own.target.split("-")[1] if own else ""
+    built = own.target.partition("-")[2].partition("-")[0] if own else ""
     known = str(archspec.cpu.TARGETS[built].family) if built in archspec.cpu.TARGETS else built
     said = image_family(asked.image, catalogue) if asked.image else known
     if said != known:
-        raise bad_input(f"{asked.image} says that it is for {said}, and the lock in it is of {known}")
+        words = [word or "an unknown CPU family" for word in (said, known)]
+        raise bad_input(f"{asked.image} says that it is for {words[0]}, and the lock in it is of {words[1]}")
     return known
 
 

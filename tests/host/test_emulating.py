@@ -11,7 +11,8 @@ import pytest
 from stack import emulation
 from stack.catalogue import Catalogue
 from stack.errors import ExitCode, StackError, host_lacks
-from stack.host import doctor, emulating, namespace
+from stack.host import cells, doctor, emulating, namespace
+from stack.host.library import Library
 from tests.host import foreign, tiny
 from tests.locked import lock as a_lock
 from tests.test_emulation import ENTRY, emulator
@@ -206,3 +207,12 @@ def test_the_doctor_says_how_or_why_not(catalogue: Catalogue, monkeypatch: pytes
     assert (row.state, found.text in row.detail) == ("present", True)
     lost = doctor.emulated("s390x", catalogue.hardware)
     assert (lost.state, lost.remedy) == ("unusable", "use a machine of s390x")
+
+
+@pytest.mark.parametrize(("environment", "cpu"), [("hpc-mpi", "Nehalem"), ("numerics", "qemu64,")])
+def test_the_judge_has_what_the_contract_promises_and_no_more(
+    library: Library, tmp_path: Path, environment: str, cpu: str
+) -> None:
+    """Packages are for the least processor that they run on; what is built is for the target's, any x86-64 here."""
+    cell = cells.open_cell(library, "laptop", environment, None, tmp_path, "amd64")
+    assert emulating.judge(cell).cpu.startswith(cpu)

@@ -199,6 +199,10 @@ def test_of_some_files_a_machine_uses_one(linked: tuple[Path, Path]) -> None:
     assert metrics(fine)["missing_libraries"] == 0
     assert metrics(linkage("--root", own, "--one-of", "*/bin/mai*"))["missing_libraries"] == 1  # none of them is whole
     assert metrics(linkage("--root", own, "--one-of", "*/lib/m*n*"))["missing_libraries"] == 1
+    foreign = bytearray((own / "bin" / "mine").read_bytes())
+    foreign[4] = 1  # of 32 bits: the dynamic linker says nothing of what it needs
+    (own / "bin" / "mine").write_bytes(foreign)
+    assert metrics(linkage("--root", own, "--one-of", "*/bin/m*n*"))["missing_libraries"] == 1
 
 
 def test_a_quote_in_a_name_breaks_no_line(linked: tuple[Path, Path]) -> None:

@@ -45,21 +45,24 @@ xargs -r -d '\n' -P "${OMP_NUM_THREADS:-1}" -n 48 sh -c '
   done' linkage < "$kept/files"
 
 # path -> `missing LIBRARY FILE`, once for every pair; `found LIBRARY FILE`, once for every library.
-cat "$kept"/said.* 2> /dev/null | awk '
+cat "$kept"/said.* 2> /dev/null | awk -v answered="$kept/answered" '
   /^[^\t].*:$/ { file = substr($0, 1, length($0) - 1); next }
   / => not found/ { if (!(($1, file) in lacks)) print "missing\t" $1 "\t" file; lacks[$1, file] = 1; next }
-  / => \// { if (!($3 in has)) print "found\t" $3 "\t" file; has[$3] = 1; next }
+  / => \// { print file > answered; if (!($3 in has)) print "found\t" $3 "\t" file; has[$3] = 1; next }
   /^\t\/.* \(0x/ { if (!($1 in has)) print "found\t" $1 "\t" file; has[$1] = 1 }
 ' > "$kept/links"
 
+: >> "$kept/answered"
 set -f
 for pattern in $spare; do
   whole=""
-  sed -n 's/^missing\t[^\t]*\t//p' "$kept/links" > "$kept/partly"
+  awk -F '\t' -v given="$given" '
+    BEGIN { count = split(given, list, " "); for (i = 1; i <= count; ++i) brought[list[i]] = 1 }
+    $1 == "missing" && !($2 in brought) { print $3 }' "$kept/links" > "$kept/partly"
   while IFS= read -r file; do
     # shellcheck disable=SC2254 # it is a pattern
     case $file in $pattern) grep -qxF -e "$file" "$kept/partly" || whole=$file ;; esac
-  done < "$kept/files"
+  done < "$kept/answered"
   [ -n "$whole" ] || continue
   while IFS= read -r line; do
     # shellcheck disable=SC2254
