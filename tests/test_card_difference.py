@@ -285,7 +285,7 @@ def numbers(draw: st.DrawFn) -> Number:
         bits=draw(st.sampled_from(("x", "y"))),
         inputs=digest(draw(st.sampled_from("ij"))),
         points=points,
-        ratio=draw(st.none() | st.floats()),
+        ratio=draw(st.none() | (st.floats(min_value=0) | st.just(math.nan))),
     )
 
 

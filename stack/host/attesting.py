@@ -44,7 +44,7 @@ def evidence(cell: Cell, lock: Lock, made: Image, built: Built | None, sources: 
 def standing(cell: Cell) -> tuple[Lock, Image]:
     """The image that is there, and its lock; raises where one is missing, or there is no Apptainer."""
     lock, made, plan = locking.read(cell), image.present(cell.folder, cell.name), cell.plan
-    remedy = f"`sovstack build {' '.join(cell.words)}` builds it"
+    remedy = f"`sovstack build {cell.said}` builds it"
     if lock is None or made is None:
         raise bad_input(f"there is no image of {plan.cell} in {shown(cell.build_dir)}", remedy=remedy)
     if made.lock != lock.digest:

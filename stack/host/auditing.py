@@ -168,7 +168,7 @@ def _lock(cell: Cell) -> Lock:
     """The cell's lock: of its image where one stands, else the current one; raises where there is none."""
     found, remedy = (
         locking.read(cell),
-        f"`sovstack lock {' '.join(cell.words)}` makes one",
+        f"`sovstack lock {cell.said}` makes one",
     )
     if found is None:
         raise bad_input(f"there is no lock of {cell.plan.cell}", remedy=remedy)

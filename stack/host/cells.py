@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -67,6 +68,11 @@ class Cell:
         root = ("--root", str(self.roots[0])) if len(self.roots) > 1 else ()
         named = {"profile": self.plan.profile.name, "environment": self.plan.environment.name}
         return (*(str(self.paths.get(kind, name)) for kind, name in named.items()), *which, *arch, *root)
+
+    @property
+    def said(self) -> str:
+        """The same for a shell."""
+        return shlex.join(self.words)
 
     @property
     def name(self) -> str:
@@ -137,6 +143,6 @@ def buildable(cell: Cell) -> None:
     plan = cell.plan
     if plan.base is None:
         what = f"{plan.cell} is for the machine's own OS, and images alone are built here so far"
-        verbs = f"`sovstack lock {' '.join(cell.words)}`, then `sovstack render` the same"
+        verbs = f"`sovstack lock {cell.said}`, then `sovstack render` the same"
         raise bad_input(what, remedy=f"{verbs}; on the machine: spack -e {shown(cell.folder)}/spack install")
     emulating.needed(plan.target.family, cell.catalogue.hardware)

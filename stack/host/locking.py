@@ -76,7 +76,7 @@ def _stale(cell: Cell, lock: Lock, path: Path) -> tuple[str, ...]:
 
 def strict(cell: Cell) -> Lock:
     """The lock as it is; raises when there is none or when the documents have moved on."""
-    lock, again = read(cell), f"`sovstack lock {' '.join(cell.words)}`"
+    lock, again = read(cell), f"`sovstack lock {cell.said}`"
     if lock is None:
         raise bad_input(f"{cell.lock_path} does not exist", remedy=f"{again} makes it")
     found = next((lock for _path, lock in current(cell)), None)

@@ -41,7 +41,7 @@ def _whole(cell: Cell) -> tuple[Path, Lock]:
     locking.strict(cell)
     found = next(locking.current(cell), None)
     if found is None:
-        remedy = f"`sovstack lock {' '.join(cell.words)}` makes one"
+        remedy = f"`sovstack lock {cell.said}` makes one"
         raise bad_input(f"the lock of {cell.plan.cell} has no whole spack.lock", remedy=remedy)
     path, lock = found
     if lock.spack is None:

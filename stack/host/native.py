@@ -42,7 +42,7 @@ class Tree:
 def standing(cell: Cell) -> tuple[Lock, Tree]:
     """The tree that is there, and its lock; raises where there is none, or it is of another lock."""
     plan = cell.plan
-    again = f"`sovstack build {' '.join(cell.words)} --prefix /a/folder` builds it"
+    again = f"`sovstack build {cell.said} --prefix /a/folder` builds it"
     if not plan.built:
         what = f"nothing of {plan.cell} is built from source, so it has no modules"
         raise bad_input(what, remedy="leave --native out")
@@ -98,7 +98,7 @@ def _as_it_is(cell: Cell, tree: Tree) -> verify.Start:
 def _in_its_root(cell: Cell, tree: Tree) -> verify.Start:
     root = cell.folder / "source/root"
     if not root.is_dir():
-        again = f"`sovstack build {' '.join(cell.words)}` makes it"
+        again = f"`sovstack build {cell.said}` makes it"
         raise bad_input(f"the root file system that {cell.plan.cell} was built in is gone", remedy=again)
     loaded = lmod.load(tree.modules, (cell.name,), {"PATH": buildroot.PATH})
     seen = {str(checks.suite()): SUITE, str(cell.folder / "reframe"): RUN}

@@ -47,12 +47,12 @@ def usable(cell: Cell, options: Options) -> None:
     given = [name for name, value in {**asked, "--jobs": options.jobs, "--scheduler": options.spread}.items() if value]
     if given and not cell.plan.built:
         what = f"nothing of {cell.plan.cell} is built from source, so {', '.join(given)} would do nothing"
-        raise bad_input(what, remedy=f"see `sovstack plan {' '.join(cell.words)}`")
+        raise bad_input(what, remedy=f"see `sovstack plan {cell.said}`")
     for name, folder in (("--mirror", options.mirror), ("--build-cache", options.cache)):
         if folder and folder.exists() and not folder.is_dir():
             raise bad_input(f"{name} {folder} is not a folder", remedy="name a folder")
     if options.offline and options.mirror and not options.mirror.exists():
-        fill = f"`sovstack mirror {' '.join(cell.words)} --into` it, with a network"
+        fill = f"`sovstack mirror {cell.said} --into` it, with a network"
         raise bad_input(f"--mirror {options.mirror} does not exist, and --offline fetches nothing", remedy=fill)
     if options.prefix is not None and (why := unusable(options.prefix)):
         raise bad_input(
@@ -80,7 +80,7 @@ def job(
     together = build_root(lock)
     path = next((p for p, found in locking.current(cell) if found.digest == lock.digest), None)
     if path is None:
-        again = f"`sovstack lock {' '.join(cell.words)}`"
+        again = f"`sovstack lock {cell.said}`"
         raise bad_input(f"the lock of {cell.plan.cell} is stale, so that no build can be made of it", remedy=again)
     made = SourceJob(
         spack=engine(cell, options, progress, dry=dry),

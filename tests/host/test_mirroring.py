@@ -90,7 +90,7 @@ def test_a_lock_that_moved_on_or_was_parted_is_told(cell: Cell, asked: Asked, tm
 def test_a_lock_that_goes_between_two_looks_is_told(cell: Cell, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locking, "strict", lambda _cell: None)
     monkeypatch.setattr(locking, "current", lambda _cell: iter(()))
-    with pytest.raises(StackError, match=r"has no whole spack.lock \(`sovstack lock old tiny` makes one\)"):
+    with pytest.raises(StackError, match=r"has no whole spack.lock \(`sovstack lock old tiny --root \S+` makes one\)"):
         prepare(cell)
 
 
