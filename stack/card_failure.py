@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stack import quantity
@@ -41,9 +41,9 @@ def words(failure: Failure) -> Iterator[tuple[str, str]]:
     for metric in failure.metrics:
         yield "out of bounds", measured(metric)
     if failure.beyond:
-        yield "beyond their own bound", names(failure.beyond)
+        yield "beyond their own bound", few([number.name for number in failure.beyond])
     if failure.exact:
-        yield "exact numbers, not to be relied on", names(failure.exact)
+        yield "exact numbers, not to be relied on", few([number.name for number in failure.exact])
     if failure.reason:
         yield "the check says", failure.reason
     if not (failure.metrics or failure.beyond or failure.reason):
@@ -58,7 +58,7 @@ def measured(metric: Measured) -> str:
     return f"{told}: {metric.origin}" if metric.origin else told
 
 
-def names(numbers: tuple[Entry, ...]) -> str:
-    """Numbers by their names, the first few."""
-    more = len(numbers) - FEW
-    return ", ".join(number.name for number in numbers[:FEW]) + (f" and {more} more" if more > 0 else "")
+def few(names: Sequence[str], most: int = FEW) -> str:
+    """The first of some names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -10,6 +10,7 @@ from stack import card as cards
 from stack import card_failure, quantity
 from stack.card import Card, Entry
 from stack.card_difference import DIGITS, STATES, Comparison, Row, Spot, State
+from stack.card_failure import few
 from stack.difference_markdown import cell, table
 from stack.visible import visible
 
@@ -23,7 +24,7 @@ WORDS: Mapping[State, str] = {
 }
 SPOTS = 3  # of one number, that are shown
 LONG = 400  # characters of a reason
-FEW, MANY = 4, 10  # names in a sentence; numbers of one kind in a list
+FEW, MANY = 4, 10  # names in a sentence among others; numbers of one kind in a list
 
 
 def plain(text: str) -> str:
@@ -107,13 +108,8 @@ def summary(found: Comparison) -> str:
         told.append(f"{counts['within']} differ within their bounds, by at most {share:.2g} of what is allowed")
     for state in ("beyond", "not comparable", "only in one"):
         if names := [f"{row.number.check} {row.number.name}" for row in found.rows if row.state == state]:
-            told.append(f"{len(names)} {WORDS[state]}: {_few(names)}")
+            told.append(f"{len(names)} {WORDS[state]}: {few(names, FEW)}")
     return "; ".join(told)
-
-
-def _few(names: Sequence[str], most: int = FEW) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def notes(found: Comparison) -> tuple[str, ...]:
@@ -127,9 +123,9 @@ def notes(found: Comparison) -> tuple[str, ...]:
         made.append("the switches of emulated arithmetic are not set alike")
     for name, card in zip(found.names, found.cards, strict=True):
         if card.beyond:
-            made.append(f"beyond its own bound on {name}: {_few([entry.name for entry in card.beyond])}")
+            made.append(f"beyond its own bound on {name}: {few([entry.name for entry in card.beyond], FEW)}")
         if card.failed:
-            made.append(f"failed on {name}: {_few(card.failed)}")
+            made.append(f"failed on {name}: {few(card.failed, FEW)}")
     return tuple(made)
 
 
@@ -188,14 +184,14 @@ def render(found: Comparison) -> str:
     for row in worst_first(row for row in found.rows if row.state == "beyond"):
         lines += _row(row, found.names)
     for (state, why), names in uncompared(found).items():
-        lines += [f"{MARK[state]} {plain(f'{WORDS[state]}: {_few(names, MANY)}')}", f"      {plain(why)}"]
+        lines += [f"{MARK[state]} {plain(f'{WORDS[state]}: {few(names)}')}", f"      {plain(why)}"]
     shown, more = _shortened(row for row in found.rows if row.state == "within")
     for row in shown:
         lines += _row(row, found.names)
     lines += [f"  {more} more {WORDS['within']}; --json has all"] if more else []
     same = [row.number for row in found.rows if row.state == "identical"]
     for check in dict.fromkeys(number.check for number in same):
-        listed = _few([number.name for number in same if number.check == check], MANY)
+        listed = few([number.name for number in same if number.check == check])
         lines.append(f"  {plain(f'the same bits: {check}: {listed}')}")
     return "\n".join(lines).rstrip()
 

@@ -21,7 +21,7 @@ PROVIDER = "site"
 PATIENCE = 120  # seconds for one answer: loading a large library from a network's disk takes its time
 _VERSION = re.compile(r"(?<![0-9A-Za-z.])v?([0-9]+(?:\.[0-9]+)+)")
 _NAMED = re.compile(r"([A-Za-z][A-Za-z0-9_.+-]*) v?([0-9][A-Za-z0-9_.+~-]*)")
-_PYTHON = "python3"
+PYTHON = "python3"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Found:
                                     *((c.name, c.version) for c in self.carried)]))  # fmt: skip
 
 
-def script(catalogue: Catalogue, python: str = _PYTHON) -> str:
+def script(catalogue: Catalogue, python: str = PYTHON) -> str:
     """A program for a POSIX shell: every recipe's version command, what fills roles by itself, and what the machine is.
 
     `python`: the interpreter that stands for the recipes' `python3`.
@@ -96,7 +96,7 @@ def script(catalogue: Catalogue, python: str = _PYTHON) -> str:
 
 def _argv(argv: Iterable[str], python: str) -> tuple[str, ...]:
     first, *rest = argv
-    return (python if first == _PYTHON else first, *rest)
+    return (python if first == PYTHON else first, *rest)
 
 
 def _mark(catalogue: Catalogue) -> str:
@@ -104,7 +104,7 @@ def _mark(catalogue: Catalogue) -> str:
     return f"sovstack-probe-{digest([list(r.verify.version) for r in catalogue.recipes.values()])[:16]}"
 
 
-def parse(said: str, catalogue: Catalogue, python: str = _PYTHON) -> Found:
+def parse(said: str, catalogue: Catalogue, python: str = PYTHON) -> Found:
     """What the program of `script` printed -> what is there."""
     answers = dict(_answers(said, _mark(catalogue)))
     known = words(catalogue)

@@ -27,7 +27,6 @@ from stack.verdict import Machine
 
 FOLDER = "suite"
 _MAX_LOCK = 256 << 20
-_PYTHON = "python3"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Asked:
     @property
     def interpreter(self) -> str:
         """The Python of the software."""
-        return self.python or _PYTHON
+        return self.python or probing.PYTHON
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -222,7 +221,7 @@ def _probe(
 def _starts(asked: Asked, answer: Found | None, catalogue: Catalogue) -> None:
     """Raise where the Python that was named does not answer: checks would be left out in silence."""
     needs = (catalogue.recipes[part.name].verify.version[0] for part in answer.parts) if answer else ()
-    if asked.python and _PYTHON not in needs:
+    if asked.python and probing.PYTHON not in needs:
         what = f"no Python answers as {asked.python} in {asked.image or 'the software'}"
         raise bad_input(what, remedy="--python names the Python of the software, by its name or its path in it")
 
