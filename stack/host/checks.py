@@ -18,7 +18,7 @@ from stack.host.cells import Cell
 from stack.host.image import Image
 from stack.host.library import shipped
 from stack.host.placing import HERE, Place
-from stack.host.run import FULL, Result, Sink, run
+from stack.host.run import Result, Sink, run
 from stack.host.source_build import Built
 from stack.lock import Lock
 from stack.render import apptainer as images
@@ -212,7 +212,7 @@ def ran(command: Command, report: Path, sink: Sink, log: Path) -> tuple[Result, 
     """Run ReFrame: what came of it, and its report. Raises `StackError` where it could not run any check."""
     result = run(command, sink, check=False, log=log)
     text = report.read_text(encoding="utf-8") if report.is_file() else ""
-    if FULL in result.stdout and not text.rstrip().endswith("}"):
+    if result.full and not text.rstrip().endswith("}"):
         raise host_lacks(f"{report.parent}: the disk is full", "free some space and run the same again")
     if not report.is_file():
         last = " / ".join(line.strip() for line in result.tail.splitlines()[-3:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -15,11 +16,11 @@ from typing import IO
 
 from stack.artifact import Command
 from stack.errors import ExitCode, Fault, StackError, host_lacks
-from stack.host import ending
+from stack.host import ending, files
 
 Sink = Callable[[str], None]
 TAIL_LINES = 40
-FULL = "No space left on device"
+_FULL = re.compile(r"No space left on device|Disk quota exceeded")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Result:
     stdout: str
     tail: str
 
+    @property
+    def full(self) -> bool:
+        """Whether a disk was full: dpkg goes on for hundreds of lines after it has said so."""
+        return bool(_FULL.search(self.stdout))
+
 
 def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: Path | None = None) -> Result:
     """Run to the end. Standard output and error are merged line by line into `sink` and `log`.
@@ -39,9 +45,9 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
     lines: list[str] = []
     with contextlib.ExitStack() as stack:
         stdin = stack.enter_context(Path(command.stdin).open("rb")) if command.stdin else subprocess.DEVNULL
-        out = stack.enter_context(log.open("a", encoding="utf-8", buffering=1)) if log else None
-        if out:
-            out.write(f"$ {command}\n")
+        write = stack.enter_context(_log(log)) if log else None
+        if write:
+            write(f"$ {command}\n")
         child = None
         try:
             # A child that `end_all`, or we, do not know of yet when Ctrl-C comes would outlive it.
@@ -52,8 +58,8 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
                 _LIVE.add(child)
             for line in stack.enter_context(_output(child)):
                 lines.append(line)
-                if out:
-                    out.write(line)
+                if write:
+                    write(line)
                 if sink and line.strip():
                     sink(line.rstrip())
             returncode = child.wait()
@@ -69,6 +75,20 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
     if check and returncode != 0:
         raise failed(command, result, log)
     return result
+
+
+@contextlib.contextmanager
+def _log(path: Path) -> Iterator[Sink]:
+    """Writes to the end of a log. Unbuffered: on a full disk the very line fails, and closing does not fail again."""
+    with files.disk_errors(path):
+        handle = path.open("ab", buffering=0)
+
+    def write(text: str) -> None:
+        with files.disk_errors(path):
+            handle.write(text.encode(errors="backslashreplace"))
+
+    with handle:
+        yield write
 
 
 @contextlib.contextmanager
@@ -137,7 +157,7 @@ def _die_with_parent() -> None:
 
 def failed(command: Command, result: Result, log: Path | None = None) -> StackError:
     """The error for a command that did not succeed."""
-    if FULL in result.tail:
+    if result.full:
         return host_lacks(f"could not {command.purpose}: the disk is full", "free some space and run the same again")
     last = "\n".join("    " + line for line in result.tail.splitlines()[-12:])
     what = f"could not {command.purpose}: {_program(command)} ended with status {result.returncode}\n{last}"

@@ -13,7 +13,7 @@ from stack.document import Document
 from stack.errors import StackError, bad_input, host_lacks
 from stack.graph import Graph
 from stack.host import files, spack
-from stack.host.run import FULL, Sink, failed, run
+from stack.host.run import Sink, failed, run
 from stack.host.spack import Spack
 from stack.plan import Plan
 from stack.render.spack import Solve
@@ -93,7 +93,7 @@ def _solve(
             signal = -result.returncode if result.returncode < 0 else result.returncode - KILLED
             what = f"the solver of {plan.cell} was ended by signal {signal}"
             raise host_lacks(what, "if nobody ended it, the memory was not enough: fewer at once, with --jobs")
-        if FULL in result.tail:
+        if result.returncode and result.full:
             raise failed(command, result, log)
         if result.returncode:
             raise explain(result.stdout, plan, str(log), texts)

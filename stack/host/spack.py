@@ -16,7 +16,7 @@ from stack.catalogue import Repository, Upstream
 from stack.errors import StackError, bad_input, host_lacks
 from stack.host import files
 from stack.host.library import PACKAGE, shipped
-from stack.host.run import FULL, Sink, failed, run
+from stack.host.run import Sink, failed, run
 
 OVERLAY = "recipes/spack_repo"  # our own packages: only what upstream lacks
 SCRIPTS = PACKAGE / "inside_spack"
@@ -217,8 +217,7 @@ def _checkout(folder: Path, repository: Repository, url: str, sink: Sink) -> Non
         for command in _git(partial, repository, url):
             result = run(command, sink, check=False)
             if result.returncode:
-                full = FULL in result.tail
-                raise failed(command, result) if full else _unreachable(url, repository, result.tail)
+                raise failed(command, result) if result.full else _unreachable(url, repository, result.tail)
         asked = (*_without(_REPOSITORY), "git", "-C", str(partial), "rev-parse", "HEAD")
         head = run(Command(asked, "read the commit")).stdout.strip()
         if head != repository.commit:

@@ -41,6 +41,19 @@ def test_a_full_disk_is_told_as_such() -> None:
         run(shell("echo cp: error writing: No space left on device; exit 1"))
 
 
+def test_a_full_disk_is_told_however_much_is_printed_after_it() -> None:
+    with pytest.raises(StackError, match="the disk is full"):
+        run(shell("echo 'dpkg: failed to write (No space left on device)'; seq 1000; echo E: failed; exit 25"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_log_on_a_full_disk_is_told_and_nothing_is_run(tmp_path: Path) -> None:
+    (tmp_path / "log").symlink_to("/dev/full")
+    with pytest.raises(StackError, match=r"log: the disk is full \("):
+        run(shell(f"touch {tmp_path}/ran"), log=tmp_path / "log")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_missing_program_is_named_with_what_it_is_for() -> None:
     with pytest.raises(StackError, match=r"no-such-program is not installed \(needed to try something\)"):
         run(Command(("no-such-program",), "try something"))
