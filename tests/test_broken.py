@@ -7,7 +7,6 @@ and read the difference.
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from pathlib import Path
 
@@ -89,9 +88,7 @@ def test_a_huge_file_is_refused_without_reading_it_all(tmp_path: Path, library: 
         handle.write(b"schema: 1\nname: huge\n")
         handle.truncate(100 << 20)
     tracemalloc.start()
-    began = time.monotonic()
     assert found(library, path) == ["1:1: larger than 256 KiB (a document is a short text written by hand)"]
-    assert time.monotonic() - began < 2
     assert tracemalloc.get_traced_memory()[1] < 8 << 20
     tracemalloc.stop()
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import types
 from pathlib import Path
 
@@ -64,12 +63,10 @@ def stamped(project: Path, **changes: object) -> Path:
     return project / "v" / str(made.STAMP)
 
 
-def test_a_second_run_does_nothing_and_is_quick(project: Path) -> None:
+def test_a_second_run_does_nothing(project: Path) -> None:
     stamped(project)
-    started = time.monotonic()
     done = bootstrap(project)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert time.monotonic() - started < 2  # 0.04 s on an idle machine; a starting pip alone takes longer than this
 
 
 def test_what_makes_an_environment_current(project: Path) -> None:

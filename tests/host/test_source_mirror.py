@@ -116,13 +116,11 @@ def test_the_order_decides_who_is_asked_first(served: tuple[Path, str], tmp_path
     assert [r.had for r in (*first, *second)] == ["upstream", "mirror"]
 
 
-def test_hosts_that_are_not_there_fail_fast_and_are_told(tmp_path: Path, archives: Archives) -> None:
+def test_hosts_that_are_not_there_are_told_once(tmp_path: Path, archives: Archives) -> None:
     what = wanted(*((b"%d" % n, (f"{NOWHERE}/{n}.tgz",)) for n in range(40)))
     told: list[str] = []
-    begun = time.monotonic()
     table = fill(what, site(archives), tmp_path / "m", told.append)
-    assert time.monotonic() - begun < 10
-    assert "cannot be reached: 127.0.0.1:9" in told
+    assert told.count("cannot be reached: 127.0.0.1:9") == 1
     assert {r.had for r in table} == {""}
     found = independence.findings(table, what, archives)
     assert "p0@1: upstream: 127.0.0.1:9: Connection refused" in {f"{f.source}: {f.text}" for f in found}
