@@ -41,7 +41,7 @@ def parse(report: str, subject: Subject) -> Verdict:
     """
     try:
         data = json.loads(report)
-        version = str(data["session_info"]["version"])
+        version, session = str(data["session_info"]["version"]), str(data["session_info"].get("uuid", ""))
         cases = [case for run in data["runs"] for case in run["testcases"] if not case.get("fixture")]
         made = [_check(case, subject) for case in cases]
         checks = {name: repeats.merged([c for c in made if c.name == name]) for name in {c.name: None for c in made}}
@@ -51,7 +51,7 @@ def parse(report: str, subject: Subject) -> Verdict:
     every = sorted({**checks, **missing}.values(), key=lambda c: c.name)
     return Verdict(schema=1, cell=subject.cell, image=subject.image, lock=subject.lock, suite=subject.suite,
                    date=subject.date, reframe=version, host=subject.host, machine=subject.machine,
-                   files=subject.files, checks=tuple(every))  # fmt: skip
+                   files=subject.files, checks=tuple(every), session=session)  # fmt: skip
 
 
 def _missing(name: str, subject: Subject) -> Check:

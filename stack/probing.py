@@ -27,7 +27,7 @@ PYTHON = "python3"
 @dataclass(frozen=True)
 class Part:
     """A component that answered. `said`: the first line of its answer; `lacks`: commands of its recipe that are not
-    there, so that it does not fill its role."""
+    there, so that it does not fill its role; `without`: such that it fills its role without."""
 
     name: str
     version: str
@@ -35,6 +35,7 @@ class Part:
     command: tuple[str, ...]
     said: str = ""
     lacks: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,10 @@ def _part(name: str, recipe: Recipe, answers: Mapping[str, tuple[int, str]], pyt
     version = _VERSION.search(text)
     if status or version is None or (recipe.verify.says and recipe.verify.says not in text):
         return None
-    lacks = tuple(c for c in recipe.commands if answers.get(f"command {name} {c}", (1, ""))[0])
+    absent = [c for c in recipe.commands if answers.get(f"command {name} {c}", (1, ""))[0]]
+    lacks, without = (tuple(c for c in absent if (c in recipe.verify.optional) == spared) for spared in (False, True))
     first = next((one_line(line.strip()) for line in text.splitlines() if line.strip()), "")[:200]
-    return Part(name, version[1], recipe.role or "", _argv(recipe.verify.version, python), first, lacks)
+    return Part(name, version[1], recipe.role or "", _argv(recipe.verify.version, python), first, lacks, without)
 
 
 def _carried(
@@ -160,6 +162,8 @@ def _roles(parts: tuple[Part, ...], carried: tuple[Carried, ...]) -> tuple[Mappi
             notes.append(f"{part.name} is there too, beside {roles[part.role]}: both are {part.role}")
         else:
             roles[part.role] = part.name
+            if part.without:
+                notes.append(f"{part.name} has no {', '.join(part.without)}, and fills the role {part.role} without")
     for own in carried:
         beside = roles.setdefault(own.role, own.component)
         fills = f"fills the role {own.role}" if beside == own.component else f"{beside} fills the role {own.role} too"

@@ -105,6 +105,9 @@ class Verify(Model):
     one_of: tuple[PathEnd, ...] = Field(
         (), description="files of which a machine uses one: the libraries that the others need may be absent"
     )
+    optional: tuple[ProgramName, ...] = Field(
+        (), description="commands without which software that is not ours still fills the role"
+    )
 
 
 class SpackFacts(Model):

@@ -94,7 +94,7 @@ def verified(folder: Path, verdict: Verdict, wanted: str | None, as_json: bool, 
     if wanted:
         try:
             found = remembering.sessions(folder)
-            made = comparing.compared(found, wanted, remembering.ran(folder, found))
+            made = comparing.compared(found, wanted, remembering.ran(folder, found, verdict))
             comparing.write(folder, comparing.told(verdict.cell, found, made))
             data, text = {**data, "comparison": regression.content(made)}, f"{text}\n{history_text.compared(made)}"
         except StackError as error:  # the verdict is told first

@@ -152,6 +152,9 @@ class Verdict(Model):
     machine: Machine | None = None
     provider: Literal["", "site"] = Field("", description="`site`: not ours, and no evidence for anything of ours")
     checks: tuple[Check, ...]
+    session: Annotated[str, StringConstraints(max_length=100), AfterValidator(no_control)] = Field(
+        "", description="what ReFrame's history calls the run; empty where it has none"
+    )
 
     @property
     def passed(self) -> bool:

@@ -58,10 +58,18 @@ def test_another_mpi_under_the_same_command_is_not_open_mpi(few: Catalogue) -> N
 
 
 def test_what_lacks_a_command_fills_no_role_and_is_told_of(few: Catalogue) -> None:
+    gcc = commands("gcc", few.recipes["gcc"], "gcc")
+    made = found(few, version_gcc=(0, "12.2.0\n"), **gcc)
+    assert made.roles == {} and made.notes == ("gcc has no gcc, so it does not count as compilers",)
+    assert "gcc" not in probing.system(made, "x", "zen2").holds
+
+
+def test_a_language_may_be_absent_and_is_told_of(few: Catalogue) -> None:
     gcc = commands("gcc", few.recipes["gcc"], "gfortran")
     made = found(few, version_gcc=(0, "12.2.0\n"), **gcc)
-    assert made.roles == {} and "gcc has no gfortran" in made.notes[0]
-    assert "gcc" not in probing.system(made, "x", "zen2").holds
+    assert made.roles == {"compilers": "gcc"}
+    assert made.notes == ("gcc has no gfortran, and fills the role compilers without",)
+    assert {"gcc", "compilers"} <= {*probing.system(made, "x", "zen2").holds}
 
 
 def test_numpy_fills_the_blas_that_nothing_else_fills(few: Catalogue) -> None:

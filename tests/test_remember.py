@@ -37,7 +37,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Session]:
     """What the store has; the last of it is what was run."""
     found: list[Session] = []
     monkeypatch.setattr(remembering, "sessions", lambda folder: tuple(found))
-    monkeypatch.setattr(remembering, "ran", lambda folder, seen: seen[-1])
+    monkeypatch.setattr(remembering, "ran", lambda _folder, seen, _verdict: seen[-1])
     return found
 
 

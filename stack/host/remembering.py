@@ -21,6 +21,7 @@ from stack.errors import StackError, host_lacks
 from stack.history import Kept, Series, Session
 from stack.host import files
 from stack.host.run import Result, run
+from stack.verdict import Verdict
 from stack.visible import one_line
 
 ALL = "19700101T0000+0000:now"
@@ -124,14 +125,9 @@ def _unreadable(path: Path, why: str) -> StackError:
     return host_lacks(f"the history in {path} cannot be read: {why}", _remedy(path))
 
 
-def ran(folder: Path, found: tuple[Session, ...]) -> Session:
-    """The session of the run that just ended; raises where it was not kept."""
-    report = files.read_record(folder / "reframe" / "run" / verify.REPORT, _MOST)
-    try:
-        name = str(report["session_info"]["uuid"])
-    except (KeyError, TypeError):
-        name = ""
-    session = next((s for s in found if s.id == name), None)
+def ran(folder: Path, found: tuple[Session, ...], verdict: Verdict) -> Session:
+    """The session that a verdict is of; raises where it was not kept."""
+    session = next((s for s in found if s.id == verdict.session), None)
     if session is None:
         raise host_lacks("this run is not in the history, so it cannot be compared", _remedy(store(folder)))
     return session

@@ -139,7 +139,7 @@ def test_the_suite_runs_on_this_machine_and_its_verdict_is_no_evidence(catalogue
     assert not (subject.folder / "verdict.json").exists()  # one check alone is no verdict on the software
     (session,) = found = remembering.sessions(subject.folder)
     assert notes == [] and (session.cell, session.repeats, session.image) == ("suite/machine", 2, verdict.image)
-    made: Comparison = comparing.compared(found, "last", remembering.ran(subject.folder, found))
+    made: Comparison = comparing.compared(found, "last", remembering.ran(subject.folder, found, verdict))
     assert (made.before, made.now) == ((), session)
     suite_checks._keep(subject, verdict)
     kept = checks.read(subject.folder / "verdict.json")
