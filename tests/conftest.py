@@ -29,8 +29,11 @@ RECORDED = Path(__file__).parent / "recorded"
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
-# A shell starts what runs in its background with interrupts ignored, and what the tests start would ignore them too.
+# A shell starts what runs in its background with interrupts ignored, and `nohup` with hang-ups ignored: what the tests
+# start would ignore them too. What is handled here, in whatever way, is not ignored there.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ import pytest
 from stack import outcome, verify
 from stack.artifact import Command, canonical_json, digest
 from stack.errors import ExitCode, StackError
-from stack.host import comparing, remembering
+from stack.host import comparing, ending, remembering
 from stack.host.run import Result, run
 from stack.verdict import Machine
 from tests.measured import case, report, session, uuid
@@ -108,8 +108,10 @@ def test_runs_beside_each_other_and_a_killed_one_lose_nothing(folder: Path) -> N
     killed = start("three", 300)
     assert [child.wait(120) for child in both] == [0, 0]
     time.sleep(1)
+    family = ending._family(killed.pid)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait(20)
+    ending._send(family, signal.SIGKILL)  # its job has a session of its own
     assert remembering.unkept(folder, run(command(folder), check=False)) == ""
     assert len(remembering.sessions(folder)) == 3
 
