@@ -198,7 +198,7 @@ def check_recipe(document: Document, catalogue: Catalogue, faults: Faults) -> No
     look.known(look.words("needs", "*"), ({*catalogue.recipes, *catalogue.roles} | own), "component or role")
     look.unique(look.words("needs", "*"))
     look.unique(look.words("commands", "*"))
-    look.known(look.words("verify", "optional", "*"), [c for _, c in look.words("commands", "*")], "command of its own")
+    look.known(look.words("verify", "optional", "*"), [c for _, c in look.words("commands", "*")], "command")
     look.unique(look.words("verify", "optional", "*"))
     for path, need in look.words("needs", "*"):
         if need in own:
