@@ -79,7 +79,7 @@ def where(cell: Cell, place: Place = HERE) -> reframe.Where:
     here = reframe.Where(
         accelerated=cell.plan.target.vendor in vendors,
         emulated=emulated,
-        baseline=bool(judge.cpu and (judge.program or emulated)),
+        baseline=judge.able(emulated=emulated),
         scales=sizes().offered(place.cluster.nodes if place.cluster else 1, cell.facts.cores),
     )
     return place.where(here)

@@ -68,14 +68,21 @@ class Judge:
         """What of the host an image has to show: the static emulator, which runs in any root."""
         return (f"{self.program}:{_SHOWN}/{self.program.name}:ro",) if self.program else ()
 
+    def able(self, *, emulated: bool) -> bool:
+        """Whether it can look: where everything is emulated, so is this, as another CPU."""
+        return bool(self.cpu and (self.program or emulated))
+
 
 def judge(cell: Cell) -> Judge:
     """The emulator that has no more instructions than a host of the cell's image must have."""
-    families, family = cell.catalogue.hardware.families, cell.plan.target.family
-    found = families[family].emulator if family in families else None
-    if found is None:
-        return Judge("", None)
-    return Judge(emulation.baseline(cell.plan.baseline, found, built=cell.plan.built), static(found))
+    plan = cell.plan
+    return judge_of(cell.catalogue.hardware, plan.target.family, plan.baseline, built=plan.built)
+
+
+def judge_of(hardware: Hardware, family: str, baseline: str, *, built: bool) -> Judge:
+    """The same of a CPU; of what is `built` from source no lesser one will do."""
+    found = hardware.families[family].emulator if family in hardware.families else None
+    return Judge(emulation.baseline(baseline, found, built=built), static(found)) if found else Judge("", None)
 
 
 def here() -> str:

@@ -14,7 +14,7 @@ from stack import emulation, lock, probing, sif, verify
 from stack.artifact import Command, digest
 from stack.catalogue import Catalogue
 from stack.errors import StackError, bad_input, host_lacks
-from stack.host import apptainer, checks, detect, emulating, files, lmod, sif_file, tooling
+from stack.host import apptainer, checks, detect, emulating, files, lmod, promised, sif_file, tooling
 from stack.host.library import absolute
 from stack.host.placing import HERE, Place
 from stack.host.run import run
@@ -112,30 +112,41 @@ def open_subject(asked: Asked, catalogue: Catalogue) -> Subject:
     found = None if own else answer
     family = found.family if found else _family(asked, own, catalogue)
     micro = family if emulated else facts.microarchitecture
+    expects = promised.expected(begin, emulated, family) if own else None
+    judge = promised.judge(expects, own, catalogue.hardware)
     called = f"{FOLDER}/{asked.called}"
     about = _system_of(own, family, called, micro) if own else probing.system(found, called, micro) if found else None
     assert about  # noqa: S101 - it has a lock, or it was asked
     about = replace(about, holds=(*about.holds, *(w for m in models for w in (m.vendor, m.arch))))
-    nodes = asked.place.cluster.nodes if asked.place.cluster else 1
-    scales = checks.sizes().offered(nodes, facts.cores)
-    here = reframe.Where(begin.kind, accelerated=bool(models), emulated=emulated is not None, scales=scales)
+    here = reframe.Where(
+        begin.kind,
+        accelerated=bool(models),
+        emulated=emulated is not None,
+        baseline=judge.able(emulated=emulated is not None),
+        scales=checks.sizes().offered(asked.place.cluster.nodes if asked.place.cluster else 1, facts.cores),
+    )
+    told = verify.manifest(own, catalogue, judge.manifest, expects) if own else ""
     word = _launch(own, found, catalogue)
     if asked.place.cluster:
         begin = asked.place.cluster.start(begin, word)
     return Subject(
         asked=asked,
-        begin=replace(begin, scale=asked.place.scale),
+        begin=replace(begin, scale=asked.place.scale, binds=judge.binds),
         system=about,
         where=replace(asked.place, kind=begin.kind).where(here),
-        manifest=verify.manifest(own, catalogue) if own else probing.manifest(found, called) if found else "",
+        manifest=probing.manifest(found, called) if found else told,
         sha256=_sha256(asked.image, own) if asked.image else found.digest if found else digest([]),
         machine=Machine(family=family, microarchitecture=micro, emulator=emulated.text if emulated else ""),
         facts=facts,
         lock=own,
         found=found,
         namespace=emulated.checking if emulated else (),
-        notes=tuple(filter(None, (asked.place.cluster.lacks(word),))) if asked.place.cluster else (),
+        notes=tuple(filter(None, (_mpi_note(asked, word), promised.NONE if own and not expects else ""))),
     )
+
+
+def _mpi_note(asked: Asked, word: str) -> str:
+    return asked.place.cluster.lacks(word) if asked.place.cluster else ""
 
 
 def _plain(asked: Asked) -> Asked:
