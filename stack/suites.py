@@ -73,7 +73,8 @@ def suite(
         subject = suiting.open_subject(asked, library_of(root).catalogue)
     if listed:
         rows = suite_checks.rows(subject, tuple(only or ()), repeat)
-        say({"found": _found(subject), "checks": rows}, as_json, "\n".join((*_head(subject), "", *_listed(rows))))
+        text = "\n".join((*_head(subject), *subject.notes, "", *_listed(rows)))
+        say({"found": _found(subject), "checks": rows}, as_json, text)
         return
     remember.sought(subject.folder, wanted)
     for line in (*_head(subject), *subject.notes):
@@ -94,7 +95,8 @@ def _head(subject: Subject) -> tuple[str, ...]:
 def _found(subject: Subject) -> dict[str, object]:
     if subject.lock:
         return {"cell": subject.lock.cell, "lock": subject.lock.digest,
-                "components": {c.name: c.version for c in subject.lock.components}}  # fmt: skip
+                "components": {c.name: c.version for c in subject.lock.components},
+                "notes": list(subject.notes)}  # fmt: skip
     found = subject.found
     return {"family": found.family, "system": found.system, "components": {p.name: p.version for p in found.parts},
             "roles": dict(found.roles), "notes": list(found.notes)} if found else {}  # fmt: skip
