@@ -51,13 +51,14 @@ class SuiteCheck(rfm.RunOnlyRegressionTest):
     `{python}` the subject's Python, `{ranks}` and `{threads}` how many. `prepare`: argvs that are run before it, once.
     `ranks`: under MPI, so many; with `forks` only a scheduler starts them, and elsewhere the program does so itself.
     `unit`: what of a machine gets a rank where a run asked for a scale: core, numa, socket, device or node; `packed`:
-    ranks on a node, then."""
+    ranks on a node, then. `judged`: by the emulator of the machine, which nodes need not have for any other check."""
 
     program = variable(list, value=[], loggable=False)
     prepare = variable(list, value=[], loggable=False)
     ranks = variable(int, value=0, loggable=False)
     forks = variable(bool, value=False, loggable=False)
     threads = variable(int, value=1, loggable=False)
+    judged = variable(bool, value=False, loggable=False)
     unit = variable(str, value="core", loggable=False)
     packed = variable(int, value=0, loggable=False)
     incomplete = variable(list, value=[], loggable=False)
@@ -133,7 +134,7 @@ class SuiteCheck(rfm.RunOnlyRegressionTest):
         found = {str(SUITE): "suite:ro", os.environ["SOVSTACK_MANIFEST"]: "manifest.json:ro", self.stagedir: "work"}
         if library := os.environ.get("SOVSTACK_PRELOAD"):
             found[library] = "preload.so:ro"
-        return [*(f"{path}:{INSIDE}/{name}" for path, name in found.items()), *told["binds"]]
+        return [*(f"{path}:{INSIDE}/{name}" for path, name in found.items()), *(told["binds"] if self.judged else ())]
 
     def within(self, told, words, spread=False):
         """The argv on the host that runs an argv in the subject; `spread`: as one of several ranks."""

@@ -200,6 +200,9 @@ def check_recipe(document: Document, catalogue: Catalogue, faults: Faults) -> No
     look.unique(look.words("commands", "*"))
     look.known(look.words("verify", "optional", "*"), [c for _, c in look.words("commands", "*")], "command")
     look.unique(look.words("verify", "optional", "*"))
+    optional = {word for _, word in look.words("verify", "optional", "*")}
+    for path, _ in look.values("verify", "optional") if optional >= {c for _, c in look.words("commands", "*")} else ():
+        look.add("with every command optional, nothing would fill the role", path, "leave one out", key=True)
     for path, need in look.words("needs", "*"):
         if need in own:
             look.add(f"{need!r} is what this recipe is itself", path, "remove it")

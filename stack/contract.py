@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from stack.hardware import Driver
@@ -64,7 +66,7 @@ class Contract(Model):
     `folders`: where libraries are the image's own, though no package of the distribution has them.
     """
 
-    schema_version: int = Field(1, alias="schema")
+    schema_version: Literal[1] = Field(1, alias="schema")
     cell: str
     cpu: Cpu
     kernel: str = Field("", description="the oldest that the C library inside runs on")

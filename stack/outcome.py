@@ -41,7 +41,7 @@ def parse(report: str, subject: Subject) -> Verdict:
     """
     try:
         data = json.loads(report)
-        version, session = str(data["session_info"]["version"]), str(data["session_info"].get("uuid", ""))
+        version, session = str(data["session_info"]["version"]), _session(data["session_info"].get("uuid"))
         cases = [case for run in data["runs"] for case in run["testcases"] if not case.get("fixture")]
         made = [_check(case, subject) for case in cases]
         checks = {name: repeats.merged([c for c in made if c.name == name]) for name in {c.name: None for c in made}}
@@ -52,6 +52,10 @@ def parse(report: str, subject: Subject) -> Verdict:
     return Verdict(schema=1, cell=subject.cell, image=subject.image, lock=subject.lock, suite=subject.suite,
                    date=subject.date, reframe=version, host=subject.host, machine=subject.machine,
                    files=subject.files, checks=tuple(every), session=session)  # fmt: skip
+
+
+def _session(said: Any) -> str:
+    return said if isinstance(said, str) and said.isprintable() and len(said) <= 100 else ""
 
 
 def _missing(name: str, subject: Subject) -> Check:

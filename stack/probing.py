@@ -174,7 +174,14 @@ def _roles(parts: tuple[Part, ...], carried: tuple[Carried, ...]) -> tuple[Mappi
 def manifest(found: Found, name: str) -> str:
     """What the suite reads: the components with the versions that they told themselves."""
     components = [
-        {"name": p.name, "role": p.role or None, "provider": PROVIDER, "version": p.version, "command": list(p.command)}
+        {
+            "name": p.name,
+            "role": p.role or None,
+            "provider": PROVIDER,
+            "version": p.version,
+            "command": list(p.command),
+            "absent": list(p.without),
+        }
         for p in found.parts
     ]
     more = {"roles": dict(found.roles), "one_of": list(found.one_of)}

@@ -99,7 +99,7 @@ def _found(subject: Subject) -> dict[str, object]:
                 "notes": list(subject.notes)}  # fmt: skip
     found = subject.found
     return {"family": found.family, "system": found.system, "components": {p.name: p.version for p in found.parts},
-            "roles": dict(found.roles), "notes": list(found.notes)} if found else {}  # fmt: skip
+            "roles": dict(found.roles), "notes": [*found.notes, *subject.notes]} if found else {}  # fmt: skip
 
 
 def _listed(rows: list[dict[str, str]]) -> list[str]:

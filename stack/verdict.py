@@ -153,7 +153,7 @@ class Verdict(Model):
     provider: Literal["", "site"] = Field("", description="`site`: not ours, and no evidence for anything of ours")
     checks: tuple[Check, ...]
     session: Annotated[str, StringConstraints(max_length=100), AfterValidator(no_control)] = Field(
-        "", description="what ReFrame's history calls the run; empty where it has none"
+        "", description="what ReFrame calls the run; it is in the history where that was kept"
     )
 
     @property

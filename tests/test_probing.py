@@ -70,6 +70,7 @@ def test_a_language_may_be_absent_and_is_told_of(few: Catalogue) -> None:
     assert made.roles == {"compilers": "gcc"}
     assert made.notes == ("gcc has no gfortran, and fills the role compilers without",)
     assert {"gcc", "compilers"} <= {*probing.system(made, "x", "zen2").holds}
+    assert json.loads(probing.manifest(made, "x"))["components"][0]["absent"] == ["gfortran"]
 
 
 def test_numpy_fills_the_blas_that_nothing_else_fills(few: Catalogue) -> None:

@@ -20,6 +20,7 @@ class InstructionSet(SuiteCheck):
     valid_systems = systems("InstructionSet")
     tags = {"ci", "smoke"}
     time_limit = "20m"
+    judged = True
 
     @run_after("setup")
     def tell(self):

@@ -35,6 +35,8 @@ _LINKS = {
 }
 _SESSION = "var/lib/apptainer/mnt/session"
 _ELF = b"\x7fELF"
+# Such variables of the caller's would get into an image whatever else is shut out. One is left: it tells an emulator.
+_LEAKS = re.compile(r"(APPTAINER|SINGULARITY)(ENV_(?!QEMU_CPU$).*|_BIND|_BINDPATH|_MOUNT|_OVERLAY)")
 
 
 def tools_folder() -> Path:
@@ -92,6 +94,11 @@ def environment(*, root: bool | None = None, complete: bool | None = None) -> di
     is_root = os.geteuid() == 0 if root is None else root
     whole = capabilities_complete() if complete is None else complete
     return {"APPTAINER_USERNS": "1"} if is_root and not whole else {}
+
+
+def alone() -> tuple[str, ...]:
+    """A prefix, under which nothing that the caller has set for images of his own gets into one."""
+    return ("env", *(word for name in sorted(filter(_LEAKS.fullmatch, os.environ)) for word in ("-u", name)))
 
 
 def capabilities_complete(proc: Path = Path("/proc")) -> bool:

@@ -17,10 +17,11 @@ from typing import IO
 from stack.artifact import Command
 from stack.errors import ExitCode, Fault, StackError, host_lacks
 from stack.host import ending, files
+from stack.visible import one_line
 
 Sink = Callable[[str], None]
 TAIL_LINES = 40
-_FULL = re.compile(r"No space left on device|Disk quota exceeded")
+_FULL = re.compile(r"^.*(No space left on device|Disk quota exceeded).*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ class Result:
     tail: str
 
     @property
-    def full(self) -> bool:
-        """Whether a disk was full: dpkg goes on for hundreds of lines after it has said so."""
-        return bool(_FULL.search(self.stdout))
+    def full(self) -> str:
+        """The line that says that a disk is full, empty without one: dpkg goes on for hundreds of lines after it."""
+        found = _FULL.search(self.stdout)
+        return one_line(found[0].strip()) if found else ""
 
 
 def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: Path | None = None) -> Result:
@@ -45,7 +47,7 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
     lines: list[str] = []
     with contextlib.ExitStack() as stack:
         stdin = stack.enter_context(Path(command.stdin).open("rb")) if command.stdin else subprocess.DEVNULL
-        write = stack.enter_context(_log(log)) if log else None
+        write = stack.enter_context(appending(log)) if log else None
         if write:
             write(f"$ {command}\n")
         child = None
@@ -78,17 +80,22 @@ def run(command: Command, sink: Sink | None = None, *, check: bool = True, log: 
 
 
 @contextlib.contextmanager
-def _log(path: Path) -> Iterator[Sink]:
-    """Writes to the end of a log. Unbuffered: on a full disk the very line fails, and closing does not fail again."""
+def appending(path: Path) -> Iterator[Sink]:
+    """Writes to the end of a log. Unbuffered: on a full disk the very line fails, with the log's name."""
     with files.disk_errors(path):
         handle = path.open("ab", buffering=0)
 
     def write(text: str) -> None:
+        rest = text.encode(errors="backslashreplace")
         with files.disk_errors(path):
-            handle.write(text.encode(errors="backslashreplace"))
+            while rest:
+                rest = rest[handle.write(rest) :]
 
-    with handle:
+    try:
         yield write
+    finally:
+        with files.disk_errors(path):
+            handle.close()
 
 
 @contextlib.contextmanager
@@ -157,11 +164,13 @@ def _die_with_parent() -> None:
 
 def failed(command: Command, result: Result, log: Path | None = None) -> StackError:
     """The error for a command that did not succeed."""
+    place = f"the whole output is in {log}" if log else ""
     if result.full:
-        return host_lacks(f"could not {command.purpose}: the disk is full", "free some space and run the same again")
+        remedy = "; ".join(filter(None, ("free some space and run the same again", place)))
+        return host_lacks(f"could not {command.purpose}: the disk is full: {result.full[:300]}", remedy)
     last = "\n".join("    " + line for line in result.tail.splitlines()[-12:])
     what = f"could not {command.purpose}: {_program(command)} ended with status {result.returncode}\n{last}"
-    return StackError([Fault(what, None, f"the whole output is in {log}" if log else "")], ExitCode.HOST)
+    return StackError([Fault(what, None, place)], ExitCode.HOST)
 
 
 def _program(command: Command) -> str:

@@ -14,7 +14,7 @@ from stack import buildroot, source, source_output
 from stack.artifact import Command, canonical_json
 from stack.errors import ExitCode, Fault, StackError
 from stack.host import cache_reading, cache_signing, files, packing, repository, slurm, spack
-from stack.host.run import Result, Sink, failed, run
+from stack.host.run import Result, Sink, appending, failed, run
 from stack.host.source_job import SourceJob, Spread, room
 from stack.render.jobs import Job, send
 
@@ -194,8 +194,8 @@ def _spread(job: SourceJob, spread: Spread, arguments: tuple[str, ...], sink: Si
     command = source.spack(room(job), "build", arguments, "build from source")
     work = _spreading(job, spread, command)
     status, output = slurm.perform(work, _telling(sink, len(source.own(job.lock))), job.log)
-    with job.log.open("a", encoding="utf-8") as log:
-        log.write(output)
+    with appending(job.log) as write:
+        write(output)
     if status:
         raise _failed(job, command, Result(status, output, output[-4000:]))
     return output

@@ -112,7 +112,7 @@ def open_subject(asked: Asked, catalogue: Catalogue) -> Subject:
     found = None if own else answer
     family = found.family if found else _family(asked, own, catalogue)
     micro = family if emulated else facts.microarchitecture
-    expects = promised.expected(begin, emulated, family) if own else None
+    expects = promised.expected(begin, emulated, own, family) if own else None
     judge = promised.judge(expects, own, catalogue.hardware)
     called = f"{FOLDER}/{asked.called}"
     about = _system_of(own, family, called, micro) if own else probing.system(found, called, micro) if found else None
@@ -221,7 +221,8 @@ def _probe(
     if asked.place.cluster:
         argv = ["srun", *asked.place.cluster.access, "--nodes=1", "--ntasks=1", "--mpi=none", *argv]
     prefix = emulated.checking if emulated else ()
-    result = run(Command((*prefix, *argv), "ask the software what it is", env=apptainer.environment()), check=False)
+    argv = [*apptainer.alone(), *prefix, *argv]
+    result = run(Command(tuple(argv), "ask the software what it is", env=apptainer.environment()), check=False)
     found = probing.parse(result.stdout, catalogue, asked.interpreter)
     if found.family == "unknown" and not found.parts:
         last = " ".join(result.tail.split())[-400:]

@@ -41,9 +41,12 @@ def test_a_full_disk_is_told_as_such() -> None:
         run(shell("echo cp: error writing: No space left on device; exit 1"))
 
 
-def test_a_full_disk_is_told_however_much_is_printed_after_it() -> None:
-    with pytest.raises(StackError, match="the disk is full"):
-        run(shell("echo 'dpkg: failed to write (No space left on device)'; seq 1000; echo E: failed; exit 25"))
+def test_a_full_disk_is_told_however_much_is_printed_after_it(tmp_path: Path) -> None:
+    text = "echo one; echo 'dpkg: failed to write (No space left on device)'; seq 1000; echo E: failed; exit 25"
+    with pytest.raises(StackError) as caught:
+        run(shell(text), log=tmp_path / "log")
+    assert "the disk is full: dpkg: failed to write (No space left on device) (free some space" in str(caught.value)
+    assert str(tmp_path / "log") in str(caught.value)  # where the rest is, should something else be the matter
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

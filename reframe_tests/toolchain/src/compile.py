@@ -1,6 +1,6 @@
 """Compile and run one program per language, and compare what it prints with what was computed by hand.
 
-With the argument `every`, a language that has no compiler is a failure too.
+Arguments: compilers that are known to be absent. A language that has none other is not tried.
 """
 
 import os
@@ -46,10 +46,10 @@ def attempt(language, compilers, source, flags, expected):
     return "" if said == expected else f"{language}: {source} should print {expected!r}, it printed {said[:200]!r}"
 
 
-def main(which=""):
-    """Every language, or those that are there."""
+def main(*absent):
+    """Every language, but those that are known to be absent."""
     report = Report()
-    asked = [program for program in PROGRAMS if which == "every" or there(program[1])]
+    asked = [program for program in PROGRAMS if there(program[1]) or not set(absent) & set(program[1])]
     wrong = [text for program in asked if (text := attempt(*program))]
     report.metric("programs", len(asked))
     report.metric("failed_programs", len(wrong), "; ".join(wrong))
@@ -58,4 +58,4 @@ def main(which=""):
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:2]))
+    sys.exit(main(*sys.argv[1:]))
