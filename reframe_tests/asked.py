@@ -117,6 +117,11 @@ def subject():
     return json.loads(Path(os.environ["SOVSTACK_SUBJECT"]).read_text(encoding="utf-8"))
 
 
+def manifest():
+    """What is known of what is under test: components, roles, versions."""
+    return json.loads(Path(os.environ["SOVSTACK_MANIFEST"]).read_text(encoding="utf-8"))
+
+
 def seen(told, path):
     """Where a path of this machine is where the subject's programs run: elsewhere, in another root file system."""
     found = next((source for source in told["seen"] if f"{path}/".startswith(f"{source}/")), None)

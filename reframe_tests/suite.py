@@ -30,6 +30,7 @@ from asked import (
     in_one_piece,
     laid_out,
     limits,
+    manifest,
     messages,
     printed,
     read_yaml,
@@ -38,7 +39,7 @@ from asked import (
     systems,
 )
 
-__all__ = ["COMPILERS", "SuiteCheck", "limits", "systems"]
+__all__ = ["COMPILERS", "SuiteCheck", "limits", "manifest", "systems"]
 
 # Such variables of the caller's would get into an image whatever else is shut out. One is left: it tells an emulator.
 _LEAKS = re.compile(r"(APPTAINER|SINGULARITY)(ENV_(?!QEMU_CPU$).*|_BIND|_BINDPATH|_MOUNT|_OVERLAY)")

@@ -1,7 +1,5 @@
 """No program or library uses an instruction that the target does not have."""
 
-import json
-import os
 import sys
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import reframe as rfm
 from reframe.core.builtins import run_after
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
-from suite import INSIDE, SuiteCheck, systems
+from suite import INSIDE, SuiteCheck, manifest, systems
 
 
 @rfm.simple_test
@@ -25,7 +23,7 @@ class InstructionSet(SuiteCheck):
     @run_after("setup")
     def tell(self):
         """Where everything is emulated, so is this, as another CPU; else the image has the emulator bound in."""
-        said = json.loads(Path(os.environ["SOVSTACK_MANIFEST"]).read_text(encoding="utf-8"))
+        said = manifest()
         emulation, features = said["emulation"], self.current_partition.features
         emulator = "" if "emulated" in features else f"{INSIDE}/{emulation['program']}"
         names = [c["name"] for c in said["components"]] + list(said["roles"])

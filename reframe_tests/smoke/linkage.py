@@ -1,7 +1,5 @@
 """Every library that a program asks for is there, and comes from what was installed."""
 
-import json
-import os
 import sys
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import reframe as rfm
 from reframe.core.builtins import run_after
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
-from suite import SuiteCheck, systems
+from suite import SuiteCheck, manifest, systems
 
 
 @rfm.simple_test
@@ -25,10 +23,10 @@ class Linkage(SuiteCheck):
     @run_after("setup")
     def tell(self):
         """What the host brings, and which folders are the image's own, is what the manifest says."""
-        manifest = json.loads(Path(os.environ["SOVSTACK_MANIFEST"]).read_text(encoding="utf-8"))
-        said = manifest.get("contract") or {}
+        known = manifest()
+        said = known.get("contract") or {}
         folders = [*said.get("folders", ()), *(site["folder"] for site in said.get("site", ()))]
         given = [word for name in said.get("libraries", ()) for word in ("--given", name)]
         shadows = [word for name in said.get("shadows", ()) for word in ("--shadow", name)]
-        spare = [word for pattern in manifest.get("one_of", ()) for word in ("--one-of", pattern)]
+        spare = [word for pattern in known.get("one_of", ()) for word in ("--one-of", pattern)]
         self.program = [*self.program, *given, *shadows, *spare, *(word for f in folders for word in ("--below", f))]

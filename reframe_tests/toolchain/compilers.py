@@ -1,7 +1,5 @@
 """The image's compilers make programs that run in it."""
 
-import json
-import os
 import sys
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import reframe as rfm
 from reframe.core.builtins import run_after
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
-from suite import SuiteCheck, systems
+from suite import SuiteCheck, manifest, systems
 
 
 @rfm.simple_test
@@ -24,6 +22,5 @@ class Compilers(SuiteCheck):
     @run_after("setup")
     def tell(self):
         """Of software that is not ours, a compiler that it did not have when it was asked is none to miss."""
-        said = json.loads(Path(os.environ["SOVSTACK_MANIFEST"]).read_text(encoding="utf-8"))
-        absent = {name for component in said["components"] for name in component.get("absent", ())}
+        absent = {name for component in manifest()["components"] for name in component.get("absent", ())}
         self.program = ["{python}", "{suite}/toolchain/src/compile.py", *sorted(absent)]
