@@ -73,9 +73,12 @@ def choice_text(choice: Choice) -> str:
 
 
 def verdict_text(verdict: Verdict) -> str:
-    """Failures first and whole, then one line for each check."""
-    failed = [c for c in verdict.checks if c.result == "fail"]
-    lines = [line for c in failed for line in _failure(c)]
+    """Failures first and whole, those with one cause together, then one line for each check."""
+    failed: dict[tuple[str, str], list[Check]] = {}
+    for check in verdict.checks:
+        if check.result == "fail":
+            failed.setdefault((check.reason, check.output), []).append(check)
+    lines = [line for alike in failed.values() for line in _failure(alike)]
     lines += [line for c in verdict.checks for line in (_line(c), *_repeated(c))]
     counts = {kind: sum(c.result == kind for c in verdict.checks) for kind in ("pass", "fail", "skip")}
     lines.append(
@@ -84,9 +87,11 @@ def verdict_text(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-def _failure(check: Check) -> list[str]:
-    output = [f"    {line}" for line in check.output.splitlines()[-12:]]
-    return [f"FAILED {check.name}: {check.reason}", *output, f"  run it alone: {check.reproduce}", ""]
+def _failure(alike: list[Check]) -> list[str]:
+    first, names = alike[0], ", ".join(check.name for check in alike)
+    output = [f"    {line}" for line in first.output.splitlines()[-12:]]
+    alone = "run it alone" if len(alike) == 1 else "run the first alone"
+    return [f"FAILED {names}: {first.reason}", *output, f"  {alone}: {first.reproduce}", ""]
 
 
 def _line(check: Check) -> str:

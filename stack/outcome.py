@@ -13,6 +13,7 @@ from stack.errors import ExitCode, Fault, StackError
 from stack.verdict import Check, Machine, Metric, Verdict, numbers
 from stack.visible import one_line
 
+_NOT_RUN = "ReFrame did not run it: its file could not be loaded, or no partition has what it needs"
 MAX_OUTPUT = 6000  # characters of a failing check's output that a verdict keeps
 
 
@@ -47,24 +48,31 @@ def parse(report: str, subject: Subject) -> Verdict:
         checks = {name: repeats.merged([c for c in made if c.name == name]) for name in {c.name: None for c in made}}
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise StackError([Fault(f"ReFrame's run report cannot be read: {error!r}")], ExitCode.HOST) from None
-    missing = {name: _missing(name, subject) for name in subject.expected if name not in checks}
+    missing = {name: _missing(name, subject.verb, _NOT_RUN) for name in subject.expected if name not in checks}
     every = sorted({**checks, **missing}.values(), key=lambda c: c.name)
     return Verdict(schema=1, cell=subject.cell, image=subject.image, lock=subject.lock, suite=subject.suite,
                    date=subject.date, reframe=version, host=subject.host, machine=subject.machine,
                    files=subject.files, checks=tuple(every), session=session)  # fmt: skip
 
 
+def unsent(verdict: Verdict, expected: Iterable[str], verb: Sequence[str], why: str) -> Verdict:
+    """With the checks that were expected and not run: each has failed, and says why. `verb`: runs them again."""
+    there = {check.name for check in verdict.checks}
+    lost = (_missing(name, verb, why) for name in expected if name not in there)
+    every = sorted((*verdict.checks, *lost), key=lambda c: c.name)
+    return verdict.model_copy(update={"checks": tuple(every)})
+
+
 def _session(said: Any) -> str:
     return said if isinstance(said, str) and said.isprintable() and len(said) <= 100 else ""
 
 
-def _missing(name: str, subject: Subject) -> Check:
-    reason = "ReFrame did not run it: its file could not be loaded, or no partition has what it needs"
-    return Check(name=name, title=name, result="fail", reason=reason, reproduce=_reproduce(name, subject))
+def _missing(name: str, verb: Sequence[str], reason: str) -> Check:
+    return Check(name=name, title=name, result="fail", reason=reason, reproduce=_reproduce(name, verb))
 
 
-def _reproduce(name: str, subject: Subject) -> str:
-    return shlex.join([*subject.verb, "--check", name])
+def _reproduce(name: str, verb: Sequence[str]) -> str:
+    return shlex.join([*verb, "--check", name])
 
 
 def _check(case: Mapping[str, Any], subject: Subject) -> Check:
@@ -86,7 +94,7 @@ def _check(case: Mapping[str, Any], subject: Subject) -> Check:
         switches=switches,
         reason="" if result == "pass" else "; ".join(reasons),
         output=str(case.get("tail") or "")[-MAX_OUTPUT:] if failed else "",
-        reproduce=_reproduce(case["name"], subject),
+        reproduce=_reproduce(case["name"], subject.verb),
         nodes=tuple(one_line(str(node))[:100] for node in case.get("nodes") or ()),
     )
 

@@ -72,6 +72,8 @@ def suite(
     with progress.stage("look"):
         subject = suiting.open_subject(asked, library_of(root).catalogue)
     if listed:
+        if asked.place.down:
+            raise asked.place.down
         rows = suite_checks.rows(subject, tuple(only or ()), repeat)
         text = "\n".join((*_head(subject), *subject.notes, "", *_listed(rows)))
         say({"found": _found(subject), "checks": rows}, as_json, text)

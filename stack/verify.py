@@ -43,10 +43,14 @@ class Limit(Model):
 
 
 class Limits(Model):
-    """One check: the features that it needs (components, roles, hardware), those that rule it out, and its numbers."""
+    """One check: the features that it needs (components, roles, hardware), those that rule it out, and its numbers.
+
+    `anywhere`: it judges what is in an image, and says the same on every machine that can run it.
+    """
 
     needs: tuple[Name, ...]
     unless: tuple[Name, ...] = ()
+    anywhere: bool = False
     metrics: dict[_MetricName, Limit] = Field(min_length=1)
     parameters: dict[_MetricName, tuple[float, ...]] = Field({}, description="what the program is given")
 
@@ -159,6 +163,11 @@ def expected(limits: Thresholds, features: Collection[str], cell: str, only: Seq
                 f"the check {name} needs {_lacks(limits.checks[name], features)}, which is not so of {cell}"
             )
     return tuple(n for n in possible if n in only or not only)
+
+
+def anywhere(limits: Thresholds, names: Sequence[str], kind: str) -> tuple[str, ...]:
+    """Those of the checks that judge an image and no machine; none where the kind of subject is no image."""
+    return tuple(name for name in names if kind == "image" and limits.checks[name].anywhere)
 
 
 def possible(limits: Thresholds, features: Collection[str]) -> tuple[tuple[str, str], ...]:

@@ -88,3 +88,13 @@ def test_a_terminal_shows_the_median_and_how_far_the_repeats_lay_apart() -> None
                       host="h", checks=(made,))  # fmt: skip
     assert "speed 60 GFLOP/s, median of 3 (48 to 61)" in verdict_text(verdict)
     assert "median" not in verdict_text(verdict.model_copy(update={"checks": (check(60.0),)}))
+
+
+def test_failures_with_one_cause_are_told_once() -> None:
+    fails = [check(60.0).model_copy(update={"name": name, "result": "fail", "reason": why, "reproduce": f"run {name}"})
+             for name, why in (("A", "no nodes"), ("B", "wrong"), ("C", "no nodes"))]  # fmt: skip
+    verdict = Verdict(schema=1, cell="c", image=digest("i"), lock=digest("l"), suite=digest("s"), date="d", reframe="r",
+                      host="h", checks=tuple(fails))  # fmt: skip
+    told = verdict_text(verdict)
+    assert "FAILED A, C: no nodes\n  run the first alone: run A\n" in told
+    assert "FAILED B: wrong\n  run it alone: run B\n" in told

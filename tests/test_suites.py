@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import slurm
 from tests.command import sovstack
 
 
@@ -74,3 +75,20 @@ def test_what_is_wrong_is_told(words: tuple[str, ...], code: int, message: str, 
     assert message in done.stderr, done.stderr
     assert done.returncode == code
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.image
+def test_an_image_is_judged_without_a_controller(image: Path, tmp_path: Path) -> None:
+    if slurm.missing():
+        pytest.skip(f"Slurm is not installed here; {slurm.REMEDY}")
+    words = ("suite", "--image", image, "--scheduler", "slurm", "--build-dir", tmp_path)
+    nowhere = str(tmp_path / "slurm.conf")
+    two = sovstack(*words, "--check", "Linkage", "--check", "MpiProgram", "--json", SLURM_CONF=nowhere)
+    assert two.returncode == 1 and "Slurm does not answer" in two.stderr, two.stderr
+    found = {check["name"]: check for check in json.loads(two.stdout)["checks"]}
+    assert {name: check["result"] for name, check in found.items()} == {"Linkage": "pass", "MpiProgram": "fail"}
+    assert found["MpiProgram"]["reason"].startswith("Slurm does not answer")
+    for more in (("--check", "MpiProgram"), ("--list",)):
+        none = sovstack(*words, *more, SLURM_CONF=nowhere)
+        assert none.returncode == 3 and "Slurm does not answer" in none.stderr
+    assert not [*tmp_path.glob("suite/*/verdict*")]

@@ -259,8 +259,6 @@ def subject_of(
     """What is checked, in the words of the verdict."""
     facts, plan = cell.facts, cell.plan
     other = f"; in a root file system of {plan.target.os.title}, without an image" if begin.seen else place.text
-    proof = ("--preload", preload) if preload else ()
-    verb = ("sovstack", "verify", *cell.words, *place.words, *proof, "--build-dir", str(cell.build_dir))
     host = f"{facts.microarchitecture}, {facts.cores} cores, {facts.memory_gib:g} GiB, {facts.os_title}{other}"
     return outcome.Subject(
         cell=plan.cell,
@@ -269,11 +267,17 @@ def subject_of(
         suite=suite_digest(cell, where(cell, place)),
         date=clock.now(),
         host=host,
-        verb=verb,
+        verb=verb(cell, place, preload),
         expected=expected,
         machine=machine(cell),
         files=verify.suite_digest(suite_files()),
     )
+
+
+def verb(cell: Cell, place: Place, preload: str | None = None) -> tuple[str, ...]:
+    """The command that checks a cell there."""
+    proof = ("--preload", preload) if preload else ()
+    return ("sovstack", "verify", *cell.words, *place.words, *proof, "--build-dir", str(cell.build_dir))
 
 
 def machine(cell: Cell) -> Machine:

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stack import overhead, verify
+from stack import outcome, overhead, verify
 from stack.artifact import Command
-from stack.host import apptainer, checks, native
+from stack.errors import StackError
+from stack.host import apptainer, checks, native, placing
 from stack.host.cells import Cell
 from stack.host.image import Image
 from stack.host.placing import HERE, Place
 from stack.host.progress import Progress
 from stack.host.source_build import Built
 from stack.lock import Lock
+from stack.render import reframe
 from stack.verdict import Verdict
 
 
@@ -51,6 +53,8 @@ def examine(
         return None, False
     program = found or Path("apptainer")
     where = checks.paths(cell, program, asked.preload)
+    if place.down:
+        return _without_nodes(cell, subject, asked, place, progress, show, place.down), False
     begin = _start(cell, subject, place, program, progress)
     env = checks.environment(apptainer.environment())
     if show:
@@ -68,6 +72,21 @@ def examine(
             progress.note,
         )  # fmt: skip
     return verdict, False
+
+
+def _without_nodes(
+    cell: Cell, subject: Subject, asked: Asked, place: Place, progress: Progress,
+    show: Callable[[Command], None] | None, down: StackError,
+) -> Verdict | None:  # fmt: skip
+    """Where the scheduler does not answer: what judges the image alone is run here, all else has failed."""
+    only = checks.measuring(cell, asked.only, asked.repeat, place)
+    features = reframe.features(cell.plan, checks.where(cell, place))
+    expected = verify.expected(checks.limits(), features, cell.plan.cell, only)
+    able = verify.anywhere(checks.limits(), expected, place.kind)
+    why = placing.without_nodes(down, able, progress.note)
+    verdict, _ = examine(cell, subject, replace(asked, only=able), place.here, progress, show)
+    preload = str(asked.preload.resolve()) if asked.preload else None
+    return verdict and outcome.unsent(verdict, expected, checks.verb(cell, place, preload), why)
 
 
 def _commands(

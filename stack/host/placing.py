@@ -1,17 +1,18 @@
 """Where checks run: on this machine or on nodes of a scheduler, in an image or on software of the machine's own.
 
-Slurm is asked before any check is sent to it, so that a controller that is down is told at once.
+Slurm is asked before any check is sent to it. Where it does not answer, checks that no node is needed for run here.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from stack.artifact import Command
 from stack.errors import StackError, bad_input, host_lacks
-from stack.host.run import run, which
+from stack.host.run import Sink, run, which
 from stack.profile import Scheduler
 from stack.render.reframe import Where
 from stack.verify import Start
@@ -26,13 +27,17 @@ _PLUGINS = re.compile(r"^(?:srun: )?\s+([a-z0-9_]+)\s*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Slurm that answers. `accounting`: it tells of jobs that are over; `speaks`: ways to start an MPI's ranks."""
+    """A Slurm. `accounting`: it tells of jobs that are over; `speaks`: ways to start an MPI's ranks.
+
+    `down`: what to raise where it does not answer, and something cannot do without it.
+    """
 
     scheduler: Scheduler
     nodes: int
     accounting: bool = False
     speaks: tuple[str, ...] = ()
     pending: int = PENDING
+    down: StackError | None = None
 
     @property
     def access(self) -> tuple[str, ...]:
@@ -69,6 +74,16 @@ class Place:
     kind: Literal["image", "native"] = "image"
     cluster: Cluster | None = None
     scale: str = ""
+
+    @property
+    def down(self) -> StackError | None:
+        """Why nothing can be sent there; None where it can."""
+        return self.cluster.down if self.cluster else None
+
+    @property
+    def here(self) -> Place:
+        """The same without its nodes: on this machine."""
+        return replace(self, cluster=None, scale="") if self.cluster else self
 
     @property
     def name(self) -> str:
@@ -116,21 +131,31 @@ HERE = Place()
 
 
 def cluster(kind: str, nodes: int | None, scheduler: Scheduler, pending: int | None = None) -> Cluster:
-    """The scheduler of that name, which answers; raises for another, and (exit code 3) where it is down."""
+    """The scheduler of that name. Raises for another, and (exit code 3) where it is not here, or takes no such job."""
     if kind != "slurm":
         raise bad_input(f"checks cannot be run by {kind!r}", remedy="known: slurm")
     missing = [name for name in ("sbatch", "srun", "squeue", "scancel") if which(name) is None]
     if missing:
         raise host_lacks(f"Slurm is not installed here: there is no {', '.join(missing)}", _HERE)
-    _answers()
+    down = _silent()
+    found = Cluster(
+        scheduler.model_copy(update={"kind": "slurm"}), nodes or 2, pending=pending or PENDING, down=down
+    )  # fmt: skip
+    if down:
+        return found
     _takes(scheduler)
-    return Cluster(
-        scheduler.model_copy(update={"kind": "slurm"}),
-        nodes or 2,
-        accounting=_accounting(),
-        speaks=tuple(_PLUGINS.findall(_ask("srun", "--mpi=list")[1])),
-        pending=pending or PENDING,
-    )
+    speaks = tuple(_PLUGINS.findall(_ask("srun", "--mpi=list")[1]))
+    return replace(found, accounting=_accounting(), speaks=speaks)
+
+
+def without_nodes(down: StackError, able: Sequence[str], note: Sink | None) -> str:
+    """Say which checks run here though the scheduler does not answer; why the others fail. Raises where none can."""
+    if not able:
+        raise down
+    if note:
+        note(str(down))
+        note(f"run here, since no node changes what they say of an image: {', '.join(able)}; the other checks fail")
+    return "; ".join(fault.what for fault in down.faults)
 
 
 def _ask(*argv: str) -> tuple[int, str]:
@@ -140,12 +165,13 @@ def _ask(*argv: str) -> tuple[int, str]:
     return result.returncode, result.stdout
 
 
-def _answers() -> None:
+def _silent() -> StackError | None:
+    """What to say of a Slurm that does not answer; None where it does."""
     status, said = _ask("sinfo", "--noheader", "--format=%D")
     if status == 0:
-        return
+        return None
     why = one_line("; ".join(dict.fromkeys(said.splitlines())))[:300] or f"no answer within {PATIENCE} seconds"
-    raise host_lacks(f"Slurm does not answer: {why}", f"is its controller up (`scontrol ping`)? Or {_HERE}")
+    return host_lacks(f"Slurm does not answer: {why}", f"is its controller up (`scontrol ping`)? Or {_HERE}")
 
 
 def _takes(scheduler: Scheduler) -> None:

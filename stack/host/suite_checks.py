@@ -12,7 +12,7 @@ from stack import outcome, probing, verify
 from stack.artifact import canonical_json, digest
 from stack.document import did_you_mean
 from stack.errors import bad_input
-from stack.host import apptainer, checks, clock, files, remembering
+from stack.host import apptainer, checks, clock, files, placing, remembering
 from stack.host.run import Sink
 from stack.host.suiting import FOLDER, Subject
 from stack.render import reframe
@@ -28,7 +28,13 @@ def check(subject: Subject, sink: Sink, only: Sequence[str] = (), repeat: int = 
     expected = verify.expected(checks.limits(), subject.features, subject.asked.called, only)
     if not expected:
         raise bad_input(f"no check can run on {subject.asked.called}", remedy="`sovstack suite --list` says why")
-    folder, places = subject.folder, _paths(subject)
+    place, folder, places = subject.asked.place, subject.folder, _paths(subject)
+    if place.down:
+        able = verify.anywhere(checks.limits(), expected, subject.begin.kind)
+        why = placing.without_nodes(place.down, able, note)
+        here = replace(subject, asked=replace(subject.asked, place=place.here))
+        verdict = check(here, sink, able, repeat, note)
+        return outcome.unsent(verdict, expected, _verb(subject), why)
     verify.usable(places)
     with files.exclusive(folder, lambda who: sink(f"waiting for {who}")):
         checks.empty(Path(places.folder))
@@ -87,6 +93,10 @@ def _host(subject: Subject) -> str:
     return f"{host}{subject.asked.place.text}"
 
 
+def _verb(subject: Subject) -> tuple[str, ...]:
+    return ("sovstack", "suite", *subject.asked.words)
+
+
 def _told(subject: Subject, expected: tuple[str, ...], settings: dict[str, str]) -> outcome.Subject:
     asked, suite = subject.asked, checks.suite_files()
     kind = "an image" if asked.image else f"modules {', '.join(asked.load)}" if asked.load else "the machine's own"
@@ -97,7 +107,7 @@ def _told(subject: Subject, expected: tuple[str, ...], settings: dict[str, str])
         suite=verify.suite_digest({**suite, **settings}),
         date=clock.now(),
         host=f"{_host(subject)}; {kind}",
-        verb=("sovstack", "suite", *asked.words),
+        verb=_verb(subject),
         expected=expected,
         machine=subject.machine,
         files=verify.suite_digest(suite),

@@ -98,8 +98,14 @@ class Subject:
 
 
 def open_subject(asked: Asked, catalogue: Catalogue) -> Subject:
-    """Look at what the user points at, and ask it what it is. Raises for what cannot be checked here."""
-    asked = _plain(asked)
+    """Look at what the user points at, and ask it what it is. Raises for what cannot be checked here.
+
+    Where the scheduler does not answer, an image is looked at here, and how it is started is without nodes.
+    """
+    meant = _plain(asked)
+    asked = replace(meant, place=meant.place.here) if meant.place.down else meant
+    if meant.place.down and not meant.image:
+        raise meant.place.down
     facts = detect.facts()
     begin, emulated, own = _begin(asked, catalogue)
     known, _unknown = found_accelerators(catalogue, facts)
@@ -130,7 +136,7 @@ def open_subject(asked: Asked, catalogue: Catalogue) -> Subject:
     if asked.place.cluster:
         begin = asked.place.cluster.start(begin, word)
     return Subject(
-        asked=asked,
+        asked=meant,
         begin=replace(begin, scale=asked.place.scale, binds=judge.binds),
         system=about,
         where=replace(asked.place, kind=begin.kind).where(here),

@@ -69,10 +69,14 @@ def test_a_controller_that_is_down_is_told_at_once(monkeypatch: pytest.MonkeyPat
     (tmp_path / "slurm.conf").write_text(slurm.configuration(tmp_path, ("n1",), 1, ports))
     monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
     monkeypatch.setattr(placing, "PATIENCE", 3)
-    with pytest.raises(StackError, match="Slurm does not answer") as raised:
-        placing.cluster("slurm", 2, SLURM)
-    assert raised.value.exit_code == ExitCode.HOST
-    assert "scontrol ping" in str(raised.value)
+    place = Place(cluster=placing.cluster("slurm", 2, SLURM), scale="2_nodes")
+    assert place.down and place.down.exit_code == ExitCode.HOST and (place.here, HERE.down) == (HERE, None)
+    assert "Slurm does not answer" in str(place.down) and "scontrol ping" in str(place.down)
+    with pytest.raises(StackError, match="scontrol ping"):
+        placing.without_nodes(place.down, (), None)
+    said: list[str] = []
+    assert placing.without_nodes(place.down, ("A", "B"), said.append).startswith("Slurm does not answer: ")
+    assert "scontrol ping" in said[0] and "A, B;" in said[1]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +89,7 @@ def test_a_cluster_that_answers(cluster: slurm.Cluster, monkeypatch: pytest.Monk
     monkeypatch.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
     found = placing.cluster("slurm", None, Scheduler(), 7)
     assert (found.nodes, found.pending, found.accounting) == (2, 7, False)
-    assert "pmi2" in found.speaks
+    assert "pmi2" in found.speaks and found.down is None
 
 
 def test_a_queue_that_is_not_there_is_told_before_any_job(

@@ -13,12 +13,14 @@ import pytest
 from stack import verify
 from stack.artifact import Command
 from stack.catalogue import Catalogue
-from stack.errors import ExitCode, StackError
+from stack.errors import ExitCode, StackError, host_lacks
 from stack.host import checks, remembering, standing, suite_checks, suiting
-from stack.host.placing import Place
+from stack.host.placing import Cluster, Place
 from stack.host.run import Result
 from stack.host.suiting import Asked, Subject
+from stack.profile import Scheduler
 from stack.regression import Comparison
+from stack.verify import Start
 from tests.host.test_suiting import answers_of
 from tests.measured import case, report
 
@@ -110,6 +112,27 @@ def test_a_whole_run_is_the_verdict_and_one_of_a_scale_stands_beside_it(
         *("card.1_core.html", "card.1_core.json", "report.1_core.txt", "verdict.1_core.json")
     }
     assert "scale 1_core" in other.host and "--scale 1_core" in other.checks[0].reproduce
+
+
+def test_without_a_scheduler_that_answers_an_image_is_judged_alone(
+    subject: Subject, reframe: list[Command], catalogue: Catalogue, tmp_path: Path
+) -> None:
+    """All other software would have to be asked on a node."""
+    down = Place(cluster=Cluster(Scheduler(), 2, down=host_lacks("Slurm does not answer: no route", "is it up?")))
+    with pytest.raises(StackError, match="no route"):
+        suiting.open_subject(Asked(place=down, build_dir=tmp_path), catalogue)
+    meant = replace(subject, asked=replace(subject.asked, place=down))
+    with pytest.raises(StackError, match="no route"):
+        suite_checks.check(meant, ignored)
+    assert reframe == []
+    image = replace(meant, begin=Start("image", image="/i.sif"), where=replace(meant.where, kind="image"))
+    notes: list[str] = []
+    verdict = suite_checks.check(image, ignored, note=notes.append)
+    assert reframe[0].argv[-1] == "^(Linkage)( |$)" and "is it up?" in notes[0]
+    failed = {check.name: check for check in verdict.checks if check.result == "fail"}
+    assert failed["FourierTransform"].reason == "Slurm does not answer: no route"
+    assert "--scheduler slurm --nodes 2" in failed["FourierTransform"].reproduce and not verdict.passed
+    assert not (subject.folder / "verdict.slurm.json").exists() and not (subject.folder / "verdict.json").exists()
 
 
 def test_new_software_is_compared_with_the_old(
