@@ -18,6 +18,7 @@ def test_the_list_says_what_would_run_and_what_is_lacking(tmp_path: Path) -> Non
     left = {row["check"]: row["left_out"] for row in data["checks"]}
     assert "python" in data["found"]["components"] and "no site" in left["Versions"]
     assert "image" in left["InstructionSet"]
+    assert isinstance(data["found"]["notes"], list)
     assert list(tmp_path.iterdir()) == []
     text = sovstack("suite", "--list", "--quiet", "--build-dir", tmp_path).stdout
     assert "no lock to hold them against" in text and "left out: it needs" in text

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +57,20 @@ def test_a_log_on_a_full_disk_is_told_and_nothing_is_run(tmp_path: Path) -> None
     with pytest.raises(StackError, match=r"log: the disk is full \("):
         run(shell(f"touch {tmp_path}/ran"), log=tmp_path / "log")
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_line_that_a_file_takes_in_pieces_is_in_the_log_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Grudging(io.FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(data[:3])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda self, mode, **_more: Grudging(self, mode))
+        with running.appending(tmp_path / "log") as write:
+            write("as a disk with hardly any room does, \u00e4\n")
+    assert (tmp_path / "log").read_bytes().decode() == "as a disk with hardly any room does, \u00e4\n"
 
 
 def test_a_missing_program_is_named_with_what_it_is_for() -> None:

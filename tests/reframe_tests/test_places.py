@@ -92,6 +92,18 @@ def test_what_a_caller_would_put_into_every_image_is_left_out(monkeypatch: pytes
     assert [name for name in kept if name not in os.environ] == []
 
 
+def test_the_emulator_is_bound_for_the_check_that_it_judges_alone(base: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOVSTACK_MANIFEST", "/b/manifest.json")
+    told = {"binds": ["/usr/bin/qemu:/q:ro"]}
+
+    def bound(judged: bool) -> set[str]:
+        return {*base.SuiteCheck.binds(SimpleNamespace(judged=judged, stagedir="/s"), told)}
+
+    assert bound(True) - bound(False) == {*told["binds"]}
+    judging = [path.name for path in SUITE.rglob("*.py") if "\n    judged = True\n" in path.read_text()]
+    assert judging == ["instructions.py"]
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[slurm.Cluster]:
     with slurm.cluster(tmp_path_factory.mktemp("slurm")) as made, pytest.MonkeyPatch.context() as patch:
