@@ -16,6 +16,7 @@ from pathlib import Path
 import reframe as rfm
 import reframe.utility.sanity as sn
 from reframe.core.builtins import run_after, run_before, sanity_function, variable
+from reframe.core.exceptions import SanityError
 
 sys.path.append(str(Path(__file__).resolve().parent))
 from asked import (
@@ -41,6 +42,14 @@ from asked import (
 
 __all__ = ["COMPILERS", "SuiteCheck", "limits", "manifest", "systems"]
 
+# What a rank is given, and who could say how many there are.
+UNITS = {
+    "core": "core a rank, and the settings do not say how many a node has: `num_cpus`",
+    "socket": "socket a rank, and nobody says how many a node has",
+    "numa": "NUMA domain a rank, and nobody says how many a node has",
+    "device": "device a rank, and nobody says how many a node has: in the profile, `count` under `accelerators`",
+}
+
 # Such variables of the caller's would get into an image whatever else is shut out. One is left: it tells an emulator.
 _LEAKS = re.compile(r"(APPTAINER|SINGULARITY)(ENV_(?!QEMU_CPU$).*|_BIND|_BINDPATH|_MOUNT|_OVERLAY)")
 for _name in filter(_LEAKS.fullmatch, list(os.environ)):
@@ -52,7 +61,9 @@ class SuiteCheck(rfm.RunOnlyRegressionTest):
     `{python}` the subject's Python, `{ranks}` and `{threads}` how many. `prepare`: argvs that are run before it, once.
     `ranks`: under MPI, so many; with `forks` only a scheduler starts them, and elsewhere the program does so itself.
     `unit`: what of a machine gets a rank where a run asked for a scale: core, numa, socket, device or node; `packed`:
-    ranks on a node, then. `judged`: by the emulator of the machine, which nodes need not have for any other check."""
+    ranks on a node, then; `least`: fewer ranks test nothing, so that units share them; `units`: of a node, that were
+    asked for. `binding`: words for what launches the ranks. `judged`: by the emulator of the machine, which nodes need
+    not have for any other check."""
 
     program = variable(list, value=[], loggable=False)
     prepare = variable(list, value=[], loggable=False)
@@ -62,6 +73,9 @@ class SuiteCheck(rfm.RunOnlyRegressionTest):
     judged = variable(bool, value=False, loggable=False)
     unit = variable(str, value="core", loggable=False)
     packed = variable(int, value=0, loggable=False)
+    least = variable(int, value=1, loggable=False)
+    units = variable(int, value=0, loggable=False)
+    binding = variable(list, value=[], loggable=False)
     incomplete = variable(list, value=[], loggable=False)
     faults = variable(list, value=[], loggable=True)
     numbers = variable(list, value=[], loggable=True)
@@ -73,6 +87,12 @@ class SuiteCheck(rfm.RunOnlyRegressionTest):
     sourcesdir = None
     time_limit = "10m"
     tags = {"ci"}
+
+    @run_after("init")
+    def tag_scale(self):
+        """Early, so that ReFrame's own choice of tags (`-t 1_node`) finds it."""
+        if scale := subject().get("scale"):
+            self.tags |= {scale}
 
     @run_after("setup")
     def take_resources(self):
@@ -89,19 +109,36 @@ class SuiteCheck(rfm.RunOnlyRegressionTest):
             self.max_pending_time = f"{told['pending']}s"
 
     def take_scale(self, name):
-        """As many ranks as the scale that was asked for has compute units, or as many threads; it becomes a tag."""
+        """As many ranks as the scale that was asked for has compute units, or as many threads."""
         if not name:
             return
-        scale, has = read_yaml(SUITE / "scales.yaml")["scales"][name], self.current_partition.processor
-        devices = sum(device.num_devices or 0 for device in self.current_partition.devices)
-        node = {"core": has.num_cpus, "socket": has.num_sockets, "device": devices,
-                "numa": len((has.topology or {}).get("numa_nodes", ()))}  # fmt: skip
-        ranks, packed, cores = laid_out(scale, self.unit, node)
+        scale = read_yaml(SUITE / "scales.yaml")["scales"][name]
+        node = self.node(scale)
         if self.ranks:
-            self.ranks, self.packed, self.threads = ranks, packed, cores
+            if self.unit != "node" and not node[self.unit]:
+                self.refuse(f"the scale {name} gives every {UNITS[self.unit]}")
+            ranks, self.packed, self.threads = laid_out(scale, self.unit, node)
+            self.units, self.ranks = self.packed, max(ranks, self.least)
+            if ranks < self.least:
+                self.threads = max(self.threads * self.packed // self.least, 1)
+                self.packed = -(-self.least // scale["nodes"])
         elif self.threads > 1:
             self.threads = laid_out(scale, "node", node)[2]
-        self.tags |= {name}
+
+    def node(self, scale):
+        """How many of each compute unit a node has; 0 where the settings do not say. Where a scale takes more cores
+        than there are, their hardware threads count."""
+        has = self.current_partition.processor
+        cores = has.num_cores or has.num_cpus or 0
+        if max(scale.get("cores", 1), scale.get("part", 1)) > cores:
+            cores = has.num_cpus or 0
+        devices = sum(device.num_devices or 0 for device in self.current_partition.devices)
+        return {"core": cores, "socket": has.num_sockets or 0, "numa": has.num_numa_nodes or 0, "device": devices}
+
+    def refuse(self, why):
+        """Fail before anything runs: a check that took less than it was asked for would pass for the whole."""
+        self.faults = [why]
+        raise SanityError(why)
 
     def environment(self, told):
         """Variables of the subject; where it is an image, nothing of the host's own environment gets there."""
@@ -146,6 +183,7 @@ class SuiteCheck(rfm.RunOnlyRegressionTest):
             "{python}": told["python"],
             "{ranks}": str(self.ranks or 1),
             "{threads}": str(self.threads),
+            "{units}": str(self.units),
         }
         for name, place in places.items():
             words = [word.replace(name, place) for word in words]
@@ -165,7 +203,7 @@ class SuiteCheck(rfm.RunOnlyRegressionTest):
         told, words = subject(), list(self.program)
         spread = told["launch"] == "srun"
         if self.ranks and not spread and not self.forks:
-            words = [*told["mpiexec"], "-n", str(self.ranks), *words]
+            words = [*told["mpiexec"], *self.binding, "-n", str(self.ranks), *words]
         if self.prepare and not spread:
             words = ["sh", "-c", " && ".join([*map(shlex.join, self.prepare), f"exec {shlex.join(words)}"])]
         if self.prepare and spread:
@@ -175,7 +213,9 @@ class SuiteCheck(rfm.RunOnlyRegressionTest):
             argv = ["sh", "-c", RANK, "rank", *argv]
         self.executable, self.executable_opts = shlex.quote(argv[0]), [shlex.quote(word) for word in argv[1:]]
         if spread:
-            self.job.launcher.options = [*told["srun"]] if self.ranks else ["--nodes=1", "--ntasks=1", "--mpi=none"]
+            self.job.launcher.options = (
+                [*told["srun"], *self.binding] if self.ranks else ["--nodes=1", "--ntasks=1", "--mpi=none"]
+            )
 
     @run_before("sanity")
     def read_numbers(self):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import combinations
 from typing import Any, Literal
@@ -38,7 +38,11 @@ class Spot:
 
 @dataclass(frozen=True)
 class Pair:
-    """One number on two machines. `share`: the largest of all entries that both recorded; `spots`: those beyond."""
+    """One number on two machines. `share`: the largest of all entries that both recorded.
+
+    `spots`: of those the ones that are beyond, or of a number within its bounds that differ; `region`: which of all
+    values differ, in words, as far as both cards say it.
+    """
 
     a: Entry | None
     b: Entry | None
@@ -47,6 +51,7 @@ class Pair:
     share: float | None = None
     compared: int = 0
     spots: tuple[Spot, ...] = ()
+    region: str = ""
 
     @property
     def number(self) -> Entry:
@@ -75,7 +80,8 @@ class Difference:
 class Row:
     """One number on all machines. `groups`: machines with the same bits have the same letter; "" where it is missing.
 
-    `state` is the worst of any two machines, `why` and `spots` those of the two that are named in `between`.
+    `state` is the worst of any two machines; `why`, `spots`, `region` and how many entries were `compared` are those of
+    the two that are named in `between`.
     """
 
     number: Entry
@@ -86,6 +92,8 @@ class Row:
     why: str = ""
     spots: tuple[Spot, ...] = ()
     between: tuple[int, int] = (0, 1)
+    region: str = ""
+    compared: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,17 +172,39 @@ def _pair(a: Entry | None, b: Entry | None, both: tuple[Card, Card], names: tupl
     if why := _incomparable(a, b):
         return Pair(a, b, "not comparable", why)
     spots = tuple(_spots(a, b))
-    apart = tuple(spot for spot in spots if _differs(spot))
+    apart, region = tuple(spot for spot in spots if _differs(spot)), _region(a, b)
     if a.digest == b.digest:
-        if apart:
+        if apart or region:
             why = "the digests are the same and entries are not: one of the cards is not what a check printed"
             return Pair(a, b, "beyond", why, compared=len(spots), spots=_worst(apart))
         return Pair(a, b, "identical", compared=len(spots))
     if a.kind == "exact":
-        where = "" if apart else f"; {_unseen(len(spots))}"
+        where = f"; {region}" if region else "" if apart else f"; {_unseen(len(spots))}"
         why = f"it is exact, and the bits differ: {a.digest[:DIGITS]} and {b.digest[:DIGITS]}{where}"
-        return Pair(a, b, "beyond", why, compared=len(spots), spots=_worst(apart))
-    return _bounded(a, b, spots, names)
+        return Pair(a, b, "beyond", why, compared=len(spots), spots=_worst(apart), region=region)
+    return replace(_bounded(a, b, spots, names), region=region)
+
+
+def _region(a: Entry, b: Entry) -> str:
+    """Which values differ, by the digests of their parts; empty where the cards do not tell."""
+    n = len(a.parts)
+    if n != len(b.parts) or not n:
+        return ""
+    edges = [i * a.count // n for i in range(n + 1)]
+    found: list[list[int]] = []
+    for i in (i for i in range(n) if a.parts[i] != b.parts[i]):
+        if found and found[-1][1] == edges[i]:
+            found[-1][1] = edges[i + 1]
+        else:
+            found.append([edges[i], edges[i + 1]])
+    if found == [[0, a.count]]:
+        return f"in every {n}th of the {a.count} values" if n > 1 else ""
+    told = [f"{i}" if j == i + 1 else f"{i} to {j - 1}" for i, j in found]
+    return f"among the values {_listed(told)} of {a.count}" if told else ""
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _unseen(both: int) -> str:
@@ -212,7 +242,8 @@ def _bounded(a: Entry, b: Entry, spots: Sequence[Spot], names: tuple[str, str]) 
     elif not spots:
         return Pair(a, b, "not comparable", f"the bits differ, and {_unseen(0)}")
     else:
-        return Pair(a, b, "within", share=share, compared=len(spots))
+        apart = (spot for spot in spots if _differs(spot))
+        return Pair(a, b, "within", share=share, compared=len(spots), spots=_worst(apart))
     return Pair(a, b, "beyond", why, share, len(spots), _worst(beyond))
 
 
@@ -280,7 +311,9 @@ def _row(entries: tuple[Entry | None, ...], between: Mapping[tuple[int, int], Pa
     worst, why = between[place], between[place].why
     if worst.state == "only in one":  # every machine that lacks it is told
         why = "; ".join(dict.fromkeys(pair.why for pair in between.values() if pair.state == worst.state))
-    return Row(number, worst.state, entries, _groups(entries), share, why, worst.spots, place)
+    return Row(
+        number, worst.state, entries, _groups(entries), share, why, worst.spots, place, worst.region, worst.compared
+    )
 
 
 def _groups(entries: Sequence[Entry | None]) -> tuple[str, ...]:

@@ -105,7 +105,10 @@ def summary(found: Comparison) -> str:
     told = [f"{counts['identical']} of {n} numbers have the same bits on {where}"]
     if counts["within"]:
         share = max(row.share or 0 for row in found.rows if row.state == "within")
-        told.append(f"{counts['within']} differ within their bounds, by at most {share:.2g} of what is allowed")
+        told.append(
+            f"{counts['within']} differ within their bounds, in the entries that cards record by at most {share:.2g} of"
+            " what is allowed"
+        )
     for state in ("beyond", "not comparable", "only in one"):
         if names := [f"{row.number.check} {row.number.name}" for row in found.rows if row.state == state]:
             told.append(f"{len(names)} {WORDS[state]}: {few(names, FEW)}")
@@ -156,9 +159,17 @@ def _shortened(rows: Iterable[Row]) -> tuple[list[Row], int]:
 def told(row: Row, names: Sequence[str]) -> str:
     """What there is to say of one number, in a few words."""
     if row.state == "within":
-        return f"largest difference {row.share or 0:.2g} of what is allowed"
+        return "; ".join(filter(None, (_seen(row), row.region)))
     many = len(names) > 2 and row.state in ("beyond", "not comparable")
     return f"{row.why} ({names[row.between[0]]} and {names[row.between[1]]})" if many else row.why
+
+
+def _seen(row: Row) -> str:
+    """What the recorded entries show of a number within its bounds."""
+    both = f"the {row.compared} entries that both record" if row.compared > 1 else "the one entry that both record"
+    if not row.spots:
+        return f"no difference in {both}"
+    return f"in {both} at most {row.share or 0:.2g} of what is allowed apart"
 
 
 def uncompared(found: Comparison) -> Mapping[tuple[State, str], list[str]]:
@@ -207,6 +218,8 @@ def _row(row: Row, names: Sequence[str]) -> Iterator[str]:
     what = f"{WORDS[row.state]}: {number.check} {number.name}, {number.precision}, bits {_bits(row)}"
     if row.state == "within":
         yield f"  {plain(f'{what}: {told(row, names)}')}"
+        both = names[row.between[0]], names[row.between[1]]
+        yield from (f"      {plain(spot_text(spot, both))}" for spot in row.spots[:1])
         return
     yield f"{MARK[row.state]} {plain(what)}"
     yield f"      {plain(told(row, names))}"
@@ -243,9 +256,7 @@ def _sentence(found: Comparison) -> str:
 def _marked(row: Row) -> tuple[str, ...]:
     number = row.number
     first = f"; entry {row.spots[0].where}: {row.spots[0].a!r} and {row.spots[0].b!r}" if row.spots else ""
-    what = (
-        f"{row.why}{first}" if row.state != "within" else f"largest difference {row.share or 0:.2g} of what is allowed"
-    )
+    what = f"{told(row, ()) if row.state == 'within' else row.why}{first}"
     mark = f"**{WORDS[row.state]}**" if row.state == "beyond" else WORDS[row.state]
     return mark, cell(f"{number.check} {number.name}"), cell(number.precision), cell(_bits(row)), cell(what)
 
@@ -272,7 +283,8 @@ def _row_data(row: Row, names: Sequence[str]) -> dict[str, Any]:
         "state": row.state, "why": row.why, "share": _finite(row.share), "bits": list(row.groups),
         "ratios": [_finite(entry.ratio) if entry else None for entry in row.entries],
         "digests": [entry.digest if entry else None for entry in row.entries],
-        "between": [names[i] for i in row.between], "beyond": spots,
+        "between": [names[i] for i in row.between], "region": row.region, "entries": spots,
+        "beyond": spots if row.state == "beyond" else [],
     }  # fmt: skip
 
 

@@ -212,9 +212,10 @@ def verify(
 
     signer = keys.chosen(key)
     cell = cell_of(root, profile, environment, partition, build_dir, arch)
-    place = checks.sized(cell.facts, place_of(cell, scheduler, nodes, pending, native=native), scale)
+    place = place_of(cell, scheduler, nodes, pending, native=native)
+    place = checks.sized(checks.cores(cell, place), place, scale)
     wanted = remember.meant(compare, since, preload)
-    remember.sought(cell.folder, wanted)
+    remember.sought(cell.folder, wanted, place)
     with workshop_of(cell, quiet=quiet, dry=dry_run, wait=not no_wait, place=place) as shop:
         tested = shop.tested()
         verdict = shop.verified(tested, Asked(fresh=True, preload=preload, only=tuple(only or ()), repeat=repeat))

@@ -80,6 +80,7 @@ def verdict_text(verdict: Verdict) -> str:
             failed.setdefault((check.reason, check.output), []).append(check)
     lines = [line for alike in failed.values() for line in _failure(alike)]
     lines += [line for c in verdict.checks for line in (_line(c), *_repeated(c))]
+    lines += [f"left out, needing {need}: {', '.join(names)}" for need, names in verdict.needs.items()]
     counts = {kind: sum(c.result == kind for c in verdict.checks) for kind in ("pass", "fail", "skip")}
     lines.append(
         f"{counts['pass']} passed, {counts['fail']} failed, {counts['skip']} skipped, checked on {verdict.date}"

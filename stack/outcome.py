@@ -33,6 +33,7 @@ class Subject:
     expected: tuple[str, ...] = field(default=())
     machine: Machine | None = None
     files: str | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse(report: str, subject: Subject) -> Verdict:
@@ -52,14 +53,13 @@ def parse(report: str, subject: Subject) -> Verdict:
     every = sorted({**checks, **missing}.values(), key=lambda c: c.name)
     return Verdict(schema=1, cell=subject.cell, image=subject.image, lock=subject.lock, suite=subject.suite,
                    date=subject.date, reframe=version, host=subject.host, machine=subject.machine,
-                   files=subject.files, checks=tuple(every), session=session)  # fmt: skip
+                   files=subject.files, checks=tuple(every),
+                   left_out=dict(subject.left_out), session=session)  # fmt: skip
 
 
-def unsent(verdict: Verdict, expected: Iterable[str], verb: Sequence[str], why: str) -> Verdict:
-    """With the checks that were expected and not run: each has failed, and says why. `verb`: runs them again."""
-    there = {check.name for check in verdict.checks}
-    lost = (_missing(name, verb, why) for name in expected if name not in there)
-    every = sorted((*verdict.checks, *lost), key=lambda c: c.name)
+def with_failed(verdict: Verdict, why: Mapping[str, str], verb: Sequence[str]) -> Verdict:
+    """With checks that were asked for and could not be run: each has failed, and says why. `verb`: runs them again."""
+    every = sorted((*verdict.checks, *(_missing(name, verb, said) for name, said in why.items())), key=lambda c: c.name)
     return verdict.model_copy(update={"checks": tuple(every)})
 
 

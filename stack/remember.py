@@ -21,6 +21,7 @@ from stack.options import (
 )
 
 if TYPE_CHECKING:
+    from stack.host.placing import Place
     from stack.verdict import Verdict
 
 CompareOption = Annotated[bool, typer.Option("--compare", help="Tell what became slower since the last time.")]
@@ -71,8 +72,10 @@ def meant(compare: bool, since: str | None, preload: Path | None = None) -> str 
     return wanted
 
 
-def sought(folder: Path, wanted: str | None) -> None:
-    """Raise for a word after `--since` that means nothing, before anything is run for it."""
+def sought(folder: Path, wanted: str | None, place: Place) -> None:
+    """Raise for a word after `--since` that means nothing, and nodes to measure on that nothing can be sent to."""
+    if wanted and place.down:
+        raise place.down
     if wanted:
         from stack import history as sessions
         from stack.host import remembering

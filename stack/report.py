@@ -214,6 +214,7 @@ def _verdict(report: Report) -> Content | None:
     outcomes = [_outcome(c) for c in verdict.checks]
     return {"date": verdict.date, "reused": report.verdict_reused, "image": verdict.image, "lock": verdict.lock,
             "suite": verdict.files or verdict.suite, "reframe": verdict.reframe, "host": verdict.host,
+            "left_out": verdict.needs,
             "counts": {r: outcomes.count(r) for r in ("pass", "fail", "skip")},
             "seconds": sum(c.seconds for c in verdict.checks)}  # fmt: skip
 

@@ -64,7 +64,7 @@ def suite(
         load=tuple(word for words in load or () for word in words.split(",") if word),
         python=python,
         name=name,
-        place=checks.sized(detect.facts(), place_of(None, scheduler, nodes, pending), scale),
+        place=checks.sized(detect.facts().cores, place_of(None, scheduler, nodes, pending), scale),
         preload=preload,
         root=root,
         build_dir=build_dir,
@@ -72,13 +72,11 @@ def suite(
     with progress.stage("look"):
         subject = suiting.open_subject(asked, library_of(root).catalogue)
     if listed:
-        if asked.place.down:
-            raise asked.place.down
         rows = suite_checks.rows(subject, tuple(only or ()), repeat)
         text = "\n".join((*_head(subject), *subject.notes, "", *_listed(rows)))
         say({"found": _found(subject), "checks": rows}, as_json, text)
         return
-    remember.sought(subject.folder, wanted)
+    remember.sought(subject.folder, wanted, asked.place)
     for line in (*_head(subject), *subject.notes):
         progress.note(line)
     with progress.stage("checks"):

@@ -13,7 +13,8 @@ from stack.profile import Partition, Profile
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What detection found. `accelerators`: PCI (vendor, device) pairs of display and compute devices."""
+    """What detection found. `accelerators`: PCI (vendor, device) pairs of display and compute devices; `threads`: of a
+    core, 0 where that is not known; `sockets` and `numa`: the CPUs of each, as masks in hexadecimal."""
 
     os: str = ""
     os_title: str = ""
@@ -21,6 +22,9 @@ class HostFacts:
     cores: int = 0
     memory_gib: float = 0.0
     accelerators: tuple[tuple[str, str], ...] = ()
+    threads: int = 0
+    sockets: tuple[str, ...] = ()
+    numa: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, Valid
 from stack.visible import one_line
 from stack.words import Digest, Line, Means, Model, no_control
 
-MAX_POINTS, MAX_NUMBERS = 64, 500  # of one number, of one check: what a foreign suite may print
+MAX_POINTS, MAX_PARTS, MAX_NUMBERS = 64, 64, 500  # of one number, of one check: what a foreign suite may print
 
 
 class Metric(Model):
@@ -50,6 +50,7 @@ HexFloat = Annotated[
 ]
 Where = Annotated[str, StringConstraints(min_length=1, max_length=60), AfterValidator(no_control)]
 NumberName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60), Means("a lower-case word")]
+_Part = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}$"), Means("8 hex digits of a digest")]
 _SWITCH = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"
 Switch = Annotated[str, StringConstraints(pattern=_SWITCH)]
 
@@ -99,6 +100,9 @@ class Number(Model):
     digest: Digest
     count: Annotated[int, Field(ge=1)] = Field(description="how many values")
     points: Annotated[tuple[Point, ...], Field(max_length=MAX_POINTS)] = ()
+    parts: Annotated[tuple[_Part, ...], Field(max_length=MAX_PARTS)] = Field(
+        (), description="the first digits of a digest of each of as many equal parts of the values, in their order"
+    )
     ratio: Annotated[float, AfterValidator(_not_negative)] | None = Field(
         None, description="largest error as a multiple of its bound"
     )
@@ -152,9 +156,18 @@ class Verdict(Model):
     machine: Machine | None = None
     provider: Literal["", "site"] = Field("", description="`site`: not ours, and no evidence for anything of ours")
     checks: tuple[Check, ...]
+    left_out: dict[str, str] = Field({}, description="checks that could not be part of it, and what each needs")
     session: Annotated[str, StringConstraints(max_length=100), AfterValidator(no_control)] = Field(
         "", description="what ReFrame calls the run; it is in the history where that was kept"
     )
+
+    @property
+    def needs(self) -> dict[str, list[str]]:
+        """What the subject does not have, and the checks that were left out for it."""
+        found: dict[str, list[str]] = {}
+        for name, need in self.left_out.items():
+            found.setdefault(need, []).append(name)
+        return found
 
     @property
     def passed(self) -> bool:

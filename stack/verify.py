@@ -153,16 +153,28 @@ def thresholds(texts: Mapping[str, str]) -> Thresholds:
 
 
 def expected(limits: Thresholds, features: Collection[str], cell: str, only: Sequence[str] = ()) -> tuple[str, ...]:
-    """Names of the checks that must run where there are these features. Raises for a name in `only` that must not."""
-    possible = sorted(name for name, check in limits.checks.items() if not _lacks(check, features))
+    """Names of the checks that must run where there are these features, all or those in `only`.
+
+    Raises for a name that no check has, and where none of those in `only` can run.
+    """
     for name in only:
         if name not in limits.checks:
             raise bad_input(f"no check {name!r}", remedy=did_you_mean(name, limits.checks))
-        if name not in possible:
-            raise bad_input(
-                f"the check {name} needs {_lacks(limits.checks[name], features)}, which is not so of {cell}"
-            )
-    return tuple(n for n in possible if n in only or not only)
+    found = tuple(n for n, why in possible(limits, features) if not why and (n in only or not only))
+    if only and not found:
+        raise bad_input("; ".join(refused(limits, features, cell, only).values()))
+    return found
+
+
+def refused(limits: Thresholds, features: Collection[str], cell: str, only: Sequence[str]) -> dict[str, str]:
+    """The checks in `only` that cannot run where there are these features, and why, as a sentence."""
+    return {name: f"the check {name} needs {why}, which is not so of {cell}"
+            for name, why in possible(limits, features) if why and name in only}  # fmt: skip
+
+
+def left_out(limits: Thresholds, features: Collection[str], only: Sequence[str] = ()) -> dict[str, str]:
+    """Of a whole run, the checks that cannot be part of it, and what each needs."""
+    return {} if only else {name: why for name, why in possible(limits, features) if why}
 
 
 def anywhere(limits: Thresholds, names: Sequence[str], kind: str) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def test_the_sum_of_both_bounds_is_the_limit_to_the_last_bit(apart: float, state
     found = pair(bounded(value=1.5, bound=ULP), bounded(value=1.5 + apart, bound=3 * ULP))
     assert found.state == state
     assert found.share == (1 if apart in (4 * ULP, -4 * ULP) else abs(apart) / (4 * ULP))
-    assert bool(found.spots) == (state == "beyond")
+    assert [spot.where for spot in found.spots] == ["3,5"]
 
 
 def test_entries_beyond_are_told_worst_first() -> None:
@@ -266,7 +266,26 @@ def test_an_exact_number_that_differs_where_nothing_is_recorded_says_so() -> Non
         return result
 
     (row,) = compare([right, printed(other, "other")]).rows
-    assert row.why.endswith("; in none of the 8 entries that both record") and not row.spots
+    assert row.why.endswith("; among the values 0 to 8 of 144") and not row.spots
+
+
+def test_the_parts_say_where_bits_differ() -> None:
+    def parts(*changed: int, n: int = 16) -> tuple[str, ...]:
+        return tuple(f"{i + (100 if i in changed else 0):08x}" for i in range(n))
+
+    a = bounded(parts=parts(), count=1000)
+    for changed, region in (
+        ((0, 1, 5), "among the values 0 to 124 and 312 to 374 of 1000"),
+        ((15,), "among the values 937 to 999 of 1000"),
+        (tuple(range(16)), "in every 16th of the 1000 values"),
+        ((), ""),
+    ):
+        found = pair(a, bounded(bits="b", parts=parts(*changed), count=1000))
+        assert (found.state, found.region) == ("within", region)
+    assert pair(a, bounded(bits="b", parts=parts(3, n=8), count=1000)).region == ""
+    few = pair(number(parts=parts(n=3), count=3), number(bits="b", parts=parts(1, n=3), count=3))
+    assert few.why.endswith("; among the values 1 of 3")
+    assert pair(a, bounded(parts=parts(2), count=1000)).state == "beyond"  # one digest, other parts
 
 
 # --- what must hold of any two ---

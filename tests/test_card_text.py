@@ -87,7 +87,7 @@ def test_what_is_beyond_its_bound_is_loud() -> None:
     ("found", "said"),
     [
         (compare(samples.three()), "4 of 7 numbers have the same bits on all 3 machines; 3 differ within their bounds, "
-         "by at most 0.08 of what is allowed"),
+         "in the entries that cards record by at most 0.08 of what is allowed"),
         (compare(samples.three()[:1] * 2), "all 7 numbers have the same bits on both machines"),
         (compare([card(number())] * 2), "the one number has the same bits on both machines"),
         (compare([card(), card()]), "no card has a number"),
@@ -124,13 +124,28 @@ def test_many_numbers_within_their_bounds_have_an_end_and_the_others_do_not() ->
     found = compare([good, other])
     said = card_text.render(found)
     assert said.count("\n  within the bounds: ") == card_text.MANY and "\n  20 more within the bounds; --json" in said
-    assert said.index("Gemm n29, fp64, bits A B: largest difference 0.15 of") < said.index("Gemm n28")
+    assert said.index("Gemm n29, fp64, bits A B: in the one entry that both record at most 0.15 of") < said.index(
+        "Gemm n28"
+    )
     assert said.count("! beyond the bounds") == 2
     same = card_text.render(compare([good, good]))
     assert same.endswith("the same bits: Gemm: n00, n01, n02, n03, n04, n05, n06, n07, n08, n09 and 22 more")
     table = card_text.markdown(found)
     assert table.count("| within the bounds |") == card_text.MANY and "and 20 more within the bounds" in table
     assert len(card_text.as_data(found)["numbers"]) == 32
+
+
+def test_a_number_within_its_bounds_says_what_was_seen_of_it() -> None:
+    same = tuple(point(str(i), 1, 0.5) for i in range(8))
+    a, b = bounded(points=same, parts=("0" * 8, "1" * 8)), bounded(bits="b", points=same, parts=("0" * 8, "2" * 8))
+    unseen = compare([card(a), card(b, machine=samples.ARM)])
+    said = "no difference in the 8 entries that both record; among the values 18432 to 36863 of 36864"
+    assert said in card_text.render(unseen)
+    assert said in card_text.markdown(unseen)
+    seen = compare([card(bounded(value=1.5)), card(bounded(value=1.5 + 2**-44), machine=samples.ARM)])
+    assert "      entry 3,5: 1.5 on x86_64, 1.5000000000000568 on aarch64: " in card_text.render(seen)
+    (row,) = card_text.as_data(seen)["numbers"]
+    assert row["state"] == "within" and row["beyond"] == [] and row["entries"][0]["where"] == "3,5"
 
 
 def test_many_entries_have_an_end() -> None:

@@ -16,6 +16,7 @@ from stack.history import Session
 from stack.host import cells, remembering
 from stack.host.cells import Cell
 from stack.host.library import Library, roots
+from stack.host.placing import HERE
 from stack.verdict import Check, Verdict
 from tests.measured import HOST, IMAGE, LOCK, SUITE, session
 
@@ -112,10 +113,10 @@ def test_a_history_that_cannot_be_read_costs_no_verdict(
 
 
 def test_a_word_that_means_nothing_is_refused_before_a_run(cell: Cell, kept: list[Session]) -> None:
-    remember.sought(cell.folder, None)
-    remember.sought(cell.folder, "last")
+    remember.sought(cell.folder, None, HERE)
+    remember.sought(cell.folder, "last", HERE)
     with pytest.raises(StackError, match="nothing was measured here before"):
-        remember.sought(cell.folder, "0001")
+        remember.sought(cell.folder, "0001", HERE)
 
 
 def test_what_a_preloaded_library_does_is_compared_with_nothing() -> None:

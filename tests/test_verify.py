@@ -96,6 +96,23 @@ def test_an_unknown_check_gets_a_suggestion(limits: verify.Thresholds) -> None:
         verify.expected(limits, FEATURES, "a cell", ("Gem",))
 
 
+def test_of_several_that_were_named_those_that_cannot_run_say_why(limits: verify.Thresholds) -> None:
+    named = ("Gemm", "GpuGemm")
+    assert verify.expected(limits, FEATURES, "a cell", named) == ("Gemm",)
+    assert verify.refused(limits, FEATURES, "a cell", named) == {
+        "GpuGemm": "the check GpuGemm needs gpu, which is not so of a cell"
+    }
+    assert verify.refused(limits, FEATURES, "a cell", ()) == {} == verify.left_out(limits, FEATURES, named)
+    out = verify.left_out(limits, FEATURES)
+    assert out["GpuGemm"] == "gpu" and not {*out} & {*verify.expected(limits, FEATURES, "a cell")}
+    assert {*out} | {*verify.expected(limits, FEATURES, "a cell")} == {*limits.checks}
+
+
+def test_what_judges_an_image_alone(limits: verify.Thresholds) -> None:
+    assert verify.anywhere(limits, sorted(limits.checks), "image") == ("InstructionSet", "Linkage", "Versions")
+    assert verify.anywhere(limits, sorted(limits.checks), "native") == ()
+
+
 def test_a_check_has_its_bounds_in_one_file() -> None:
     text = "schema: 1\nchecks: {A: {needs: [], metrics: {a: {unit: x, origin: y}}}}"
     with pytest.raises(StackError, match=r"A has bounds in a/thresholds\.yaml too"):

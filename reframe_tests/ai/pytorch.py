@@ -14,7 +14,7 @@ from suite import SuiteCheck, limits, systems
 class TorchOperators(SuiteCheck):
     """Elementwise operators and matrix products in every precision."""
 
-    descr = "PyTorch operators in fp32, bf16 and fp16 against fp64"
+    descr = "PyTorch operators in fp64 against 50 digits, in fp32, bf16 and fp16 against fp64"
     valid_systems = systems("TorchOperators")
     tags = {"ci", "precision"}
     program = ["{python}", "{suite}/ai/src/operators.py", json.dumps(limits("TorchOperators")["parameters"])]

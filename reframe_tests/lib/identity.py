@@ -4,10 +4,12 @@ Not called `numbers`: NumPy imports the standard library's module of that name, 
 """
 
 import hashlib
+import itertools
 
 import numpy as np
 
 POINTS = 8  # entries of a result that are kept
+PARTS = 16  # that a result is cut into, each with a digest of its own: they say where two machines differ
 _STEP, _MIX, _STIR = (np.uint64(x) for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 
 
@@ -37,13 +39,21 @@ def entries(result, bound=0.0, most=POINTS):
     ]
 
 
+def parts(result):
+    """The first digits of SHA-256 of each of as many equal parts of a result, as little-endian bytes."""
+    flat = np.ravel(real(result))
+    flat = flat.astype(flat.dtype.newbyteorder("<"), copy=False)
+    edges = [i * flat.size // PARTS for i in range(PARTS + 1)] if flat.size >= PARTS else range(flat.size + 1)
+    return [hashlib.sha256(flat[i:j].tobytes()).hexdigest()[:8] for i, j in itertools.pairwise(edges)]
+
+
 def exact(report, name, precision, said, inputs, result, basis):
     """A result that has the same bits on every machine; the sign of a zero, which the order of a sum decides, aside."""
     result = np.asarray(result)
     result = result + result.dtype.type(0)
     report.number(
         name, kind="exact", precision=precision, said=said, inputs=digest(*inputs), digest=digest(result),
-        count=int(result.size), points=entries(result), ratio=None, basis=basis,
+        count=int(result.size), points=entries(result), parts=parts(result), ratio=None, basis=basis,
     )  # fmt: skip
 
 
@@ -54,7 +64,7 @@ def bounded(report, name, precision, said, inputs, result, bound, ratio, basis, 
     """
     report.number(
         name, kind="bounded", precision=precision, said=said, inputs=digest(*inputs), digest=digest(result),
-        count=int(np.size(real(result))), points=entries(result, bound, points),
+        count=int(np.size(real(result))), points=entries(result, bound, points), parts=parts(result),
         ratio=None if ratio is None else float(ratio), basis=basis,
     )  # fmt: skip
 
@@ -76,7 +86,10 @@ def integers(seed, shape, bits):
 def odd(seed, shape, bits):
     """Odd integers of exactly `bits` bits with random signs: nothing shorter holds them."""
     drawn = stream(seed, shape)
-    whole = (drawn >> np.uint64(66 - bits)).astype(np.int64) * 2 + 1 + (1 << (bits - 1))
+    if bits < 3:  # 1 and 3 alone have so few
+        whole = np.full(shape, 2 * bits - 1, np.int64)
+    else:
+        whole = (drawn >> np.uint64(66 - bits)).astype(np.int64) * 2 + 1 + (1 << (bits - 1))
     return np.where(drawn & np.uint64(1), -whole, whole)
 
 

@@ -1,4 +1,4 @@
-"""Every library that a program asks for is there, and comes from what was installed."""
+"""Every library that a program asks for is there, with its versions, and comes from what was installed."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,19 @@ import reframe as rfm
 from reframe.core.builtins import run_after
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
+from asked import subject
 from suite import SuiteCheck, manifest, systems
+
+
+def terms(contract, options):
+    """What the contract says of C library, kernel and driver; of the driver only where its device is passed."""
+    device = contract.get("accelerator") or {}
+    passed = device.get("driver") and device.get("option") in options
+    module = f"/proc/driver/{device.get('vendor')}/version"  # AMD's says a number that is not its release's
+    words = [("--libc", (contract.get("libc") or {}).get("version")), ("--kernel", contract.get("kernel"))]
+    words += [("--driver", device["driver"]), ("--module", module)] if passed else []
+    words += [("--bound", place.get("folder")) for place in (device, *contract.get("site", ()))]
+    return [word for name, value in words if value for word in (name, value)]
 
 
 @rfm.simple_test
@@ -29,4 +41,5 @@ class Linkage(SuiteCheck):
         given = [word for name in said.get("libraries", ()) for word in ("--given", name)]
         shadows = [word for name in said.get("shadows", ()) for word in ("--shadow", name)]
         spare = [word for pattern in known.get("one_of", ()) for word in ("--one-of", pattern)]
-        self.program = [*self.program, *given, *shadows, *spare, *(word for f in folders for word in ("--below", f))]
+        own = [word for f in folders for word in ("--below", f)]
+        self.program = [*self.program, *given, *shadows, *spare, *own, *terms(said, subject()["options"])]

@@ -23,7 +23,7 @@ from stack.host.source_build import Built
 from stack.lock import Lock
 from stack.render import apptainer as images
 from stack.render import reframe
-from stack.target import HostFacts, found_accelerators
+from stack.target import found_accelerators
 from stack.verdict import Machine, Verdict
 
 MAX_VERDICT_BYTES = 32 << 20
@@ -65,10 +65,16 @@ def sizes() -> scales.Scales:
     return scales.parse((suite() / scales.FILE).read_text(encoding="utf-8"), scales.FILE)
 
 
-def sized(facts: HostFacts, place: Place, scale: str | None) -> Place:
-    """A place of which the checks take a scale; raises `StackError` for one that it cannot give."""
+def sized(cores: int, place: Place, scale: str | None) -> Place:
+    """A place of which the checks take a scale; raises `StackError` for one that it cannot give. `cores`: of a node."""
     nodes = place.cluster.nodes if place.cluster else 1
-    return replace(place, scale=sizes().asked(scale, nodes, facts.cores)) if scale else place
+    return replace(place, scale=sizes().asked(scale, nodes, cores)) if scale else place
+
+
+def cores(cell: Cell, place: Place) -> int:
+    """Of this machine, or of a scheduler's node as far as the profile says it."""
+    told = cell.plan.profile.partitions[cell.plan.target.partition].cpu.cores
+    return cell.facts.cores if place.cluster is None or told == "host" else told
 
 
 def where(cell: Cell, place: Place = HERE) -> reframe.Where:
@@ -80,7 +86,7 @@ def where(cell: Cell, place: Place = HERE) -> reframe.Where:
         accelerated=cell.plan.target.vendor in vendors,
         emulated=emulated,
         baseline=judge.able(emulated=emulated),
-        scales=sizes().offered(place.cluster.nodes if place.cluster else 1, cell.facts.cores),
+        scales=sizes().offered(place.cluster.nodes if place.cluster else 1, cores(cell, place)),
     )
     return place.where(here)
 
@@ -180,7 +186,8 @@ def check(
     ReFrame keeps what was measured in the cell's history, but not what a preloaded library did.
     """
     on, only = where(cell, place), measuring(cell, only, repeat, place)
-    expected = verify.expected(limits(), reframe.features(cell.plan, on), cell.plan.cell, only)
+    features = reframe.features(cell.plan, on)
+    expected = verify.expected(limits(), features, cell.plan.cell, only)
     empty(Path(places.folder))
     expects = images.host_contract(cell.plan, lock) if cell.plan.base else None
     manifest = verify.manifest(lock, cell.catalogue, emulating.judge(cell).manifest, expects)
@@ -188,17 +195,18 @@ def check(
     files.write_text(Path(places.subject), begin.text)
     files.write_tree(cell.folder, reframe.settings(cell.plan, cell.facts, on))
     log = cell.folder / "verify.log"
-    subject = subject_of(cell, lock, image, expected, place, begin, places.preload)
+    about = subject_of(cell, lock, image, expected, place, begin, places.preload)
+    subject = replace(about, left_out=verify.left_out(limits(), features, only))
     remembering.ready(cell.folder)
-    kept = keeping(cell.folder, begin, subject, repeat, preloaded=bool(places.preload))
-    (command,) = verify.commands(places, env, only, kept)
+    kept = keeping(cell.folder, begin, subject, repeat, aside=bool(places.preload or place.instead))
+    (command,) = verify.commands(places, env, expected if only else (), kept)
     result, report = ran(command, Path(places.report), sink, log)
     verdict = outcome.parse(report, subject)
     if note and kept.database and (why := remembering.unkept(cell.folder, result)):
         note(why)
     if not only and places.preload is None:
         _keep(cell, verdict, lock, sink, place)
-    return verdict
+    return outcome.with_failed(verdict, verify.refused(limits(), features, cell.plan.cell, only), subject.verb)
 
 
 def empty(folder: Path) -> None:
@@ -221,10 +229,10 @@ def ran(command: Command, report: Path, sink: Sink, log: Path) -> tuple[Result, 
 
 
 def keeping(
-    folder: Path, begin: verify.Start, subject: outcome.Subject, repeat: int, *, preloaded: bool
+    folder: Path, begin: verify.Start, subject: outcome.Subject, repeat: int, *, aside: bool
 ) -> history.Kept:  # fmt: skip
-    """What ReFrame keeps of a run."""
-    return history.Kept(repeat) if preloaded else remembering.kept(folder, begin.kind, subject, repeat)
+    """What ReFrame keeps of a run. `aside`: it is not of the history, as with a preloaded library."""
+    return history.Kept(repeat) if aside else remembering.kept(folder, begin.kind, subject, repeat)
 
 
 def measuring(cell: Cell, only: Sequence[str], repeat: int, place: Place = HERE) -> Sequence[str]:

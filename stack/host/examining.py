@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stack import outcome, overhead, verify
 from stack.artifact import Command
-from stack.errors import StackError
 from stack.host import apptainer, checks, native, placing
 from stack.host.cells import Cell
 from stack.host.image import Image
@@ -54,7 +53,7 @@ def examine(
     program = found or Path("apptainer")
     where = checks.paths(cell, program, asked.preload)
     if place.down:
-        return _without_nodes(cell, subject, asked, place, progress, show, place.down), False
+        return _without_nodes(cell, subject, asked, place, progress, show), False
     begin = _start(cell, subject, place, program, progress)
     env = checks.environment(apptainer.environment())
     if show:
@@ -76,27 +75,36 @@ def examine(
 
 def _without_nodes(
     cell: Cell, subject: Subject, asked: Asked, place: Place, progress: Progress,
-    show: Callable[[Command], None] | None, down: StackError,
+    show: Callable[[Command], None] | None,
 ) -> Verdict | None:  # fmt: skip
     """Where the scheduler does not answer: what judges the image alone is run here, all else has failed."""
-    only = checks.measuring(cell, asked.only, asked.repeat, place)
-    features = reframe.features(cell.plan, checks.where(cell, place))
-    expected = verify.expected(checks.limits(), features, cell.plan.cell, only)
+    only, features, expected = _expected(cell, asked, place)
     able = verify.anywhere(checks.limits(), expected, place.kind)
-    why = placing.without_nodes(down, able, progress.note)
+    assert place.down  # noqa: S101 - why it is asked
+    failed = placing.without_nodes(place.down, able, expected, progress.note)
+    failed |= verify.refused(checks.limits(), features, cell.plan.cell, only)
     verdict, _ = examine(cell, subject, replace(asked, only=able), place.here, progress, show)
     preload = str(asked.preload.resolve()) if asked.preload else None
-    return verdict and outcome.unsent(verdict, expected, checks.verb(cell, place, preload), why)
+    return verdict and outcome.with_failed(verdict, failed, checks.verb(cell, place, preload))
 
 
 def _commands(
     cell: Cell, subject: Subject, asked: Asked, place: Place, where: verify.Paths, begin: verify.Start,
     env: dict[str, str],
 ) -> tuple[Command, ...]:  # fmt: skip
-    only = checks.measuring(cell, asked.only, asked.repeat, place)
+    only, _features, expected = _expected(cell, asked, place)
     about = checks.subject_of(cell, subject.lock, subject.made, (), place, begin)
-    kept = checks.keeping(cell.folder, begin, about, asked.repeat, preloaded=asked.preload is not None)
-    return verify.commands(where, env, only, kept)
+    kept = checks.keeping(
+        cell.folder, begin, about, asked.repeat, aside=asked.preload is not None or bool(place.instead)
+    )
+    return verify.commands(where, env, expected if only else (), kept)
+
+
+def _expected(cell: Cell, asked: Asked, place: Place) -> tuple[Sequence[str], Collection[str], tuple[str, ...]]:
+    """The checks that were asked for, what they may ask for there, and those that can run."""
+    only = checks.measuring(cell, asked.only, asked.repeat, place)
+    features = reframe.features(cell.plan, checks.where(cell, place))
+    return only, features, verify.expected(checks.limits(), features, cell.plan.cell, only)
 
 
 def _start(cell: Cell, subject: Subject, place: Place, program: Path, progress: Progress) -> verify.Start:

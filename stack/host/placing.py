@@ -1,6 +1,6 @@
 """Where checks run: on this machine or on nodes of a scheduler, in an image or on software of the machine's own.
 
-Slurm is asked before any check is sent to it. Where it does not answer, checks that no node is needed for run here.
+Slurm is asked before any check is sent to it. Where it does not answer, checks that judge an image alone run here.
 """
 
 from __future__ import annotations
@@ -68,12 +68,14 @@ class Cluster:
 class Place:
     """Where the checks of a cell run: in its image or natively, on this machine or on a cluster.
 
-    `scale`: how much of that they take; what each needs least where it is empty.
+    `scale`: how much of that they take; what each needs least where it is empty. `instead`: of nodes that nothing can
+    be sent to, in words.
     """
 
     kind: Literal["image", "native"] = "image"
     cluster: Cluster | None = None
     scale: str = ""
+    instead: str = ""
 
     @property
     def down(self) -> StackError | None:
@@ -82,8 +84,8 @@ class Place:
 
     @property
     def here(self) -> Place:
-        """The same without its nodes: on this machine."""
-        return replace(self, cluster=None, scale="") if self.cluster else self
+        """This machine instead of nodes that nothing can be sent to."""
+        return replace(self, cluster=None, scale="", instead=str(self.down)) if self.down else self
 
     @property
     def name(self) -> str:
@@ -105,6 +107,8 @@ class Place:
     def text(self) -> str:
         """In words, after what the machine is."""
         scale = f"; scale {self.scale}" if self.scale else ""
+        if self.instead:
+            return f"; here and not on nodes: {self.instead}"
         return f"; on {self.cluster.nodes} nodes, by Slurm{scale}" if self.cluster else scale
 
     def file(self, name: str) -> str:
@@ -138,9 +142,8 @@ def cluster(kind: str, nodes: int | None, scheduler: Scheduler, pending: int | N
     if missing:
         raise host_lacks(f"Slurm is not installed here: there is no {', '.join(missing)}", _HERE)
     down = _silent()
-    found = Cluster(
-        scheduler.model_copy(update={"kind": "slurm"}), nodes or 2, pending=pending or PENDING, down=down
-    )  # fmt: skip
+    told = scheduler.model_copy(update={"kind": "slurm"})
+    found = Cluster(told, nodes or 2, pending=pending or PENDING, down=down)
     if down:
         return found
     _takes(scheduler)
@@ -148,14 +151,17 @@ def cluster(kind: str, nodes: int | None, scheduler: Scheduler, pending: int | N
     return replace(found, accounting=_accounting(), speaks=speaks)
 
 
-def without_nodes(down: StackError, able: Sequence[str], note: Sink | None) -> str:
-    """Say which checks run here though the scheduler does not answer; why the others fail. Raises where none can."""
+def without_nodes(
+    down: StackError, able: Sequence[str], expected: Sequence[str], note: Sink | None
+) -> dict[str, str]:  # fmt: skip
+    """Say which checks run here though the scheduler does not answer; the others, and why. Raises where none can."""
     if not able:
         raise down
+    others = dict.fromkeys((name for name in expected if name not in able), str(down))
     if note:
         note(str(down))
-        note(f"run here, since no node changes what they say of an image: {', '.join(able)}; the other checks fail")
-    return "; ".join(fault.what for fault in down.faults)
+        note(f"run here, since they judge the image alone: {', '.join(able)}{'; the others fail' if others else ''}")
+    return others
 
 
 def _ask(*argv: str) -> tuple[int, str]:

@@ -24,17 +24,24 @@ def check(subject: Subject, sink: Sink, only: Sequence[str] = (), repeat: int = 
 
     With `repeat`, those that measure speed, or those of `only`, so often. What a preloaded library did is not kept.
     """
-    only, preloaded = chosen(subject, only, repeat), subject.asked.preload is not None
+    only = chosen(subject, only, repeat)
     expected = verify.expected(checks.limits(), subject.features, subject.asked.called, only)
+    refused = verify.refused(checks.limits(), subject.features, subject.asked.called, only)
     if not expected:
         raise bad_input(f"no check can run on {subject.asked.called}", remedy="`sovstack suite --list` says why")
-    place, folder, places = subject.asked.place, subject.folder, _paths(subject)
+    place, verb = subject.asked.place, _verb(subject)
     if place.down:
         able = verify.anywhere(checks.limits(), expected, subject.begin.kind)
-        why = placing.without_nodes(place.down, able, note)
-        here = replace(subject, asked=replace(subject.asked, place=place.here))
-        verdict = check(here, sink, able, repeat, note)
-        return outcome.unsent(verdict, expected, _verb(subject), why)
+        refused |= placing.without_nodes(place.down, able, expected, note)
+        subject, expected, only = replace(subject, asked=replace(subject.asked, place=place.here)), able, able
+    return outcome.with_failed(_run(subject, sink, expected, only, repeat, note), refused, verb)
+
+
+def _run(
+    subject: Subject, sink: Sink, expected: tuple[str, ...], only: Sequence[str], repeat: int, note: Sink | None
+) -> Verdict:  # fmt: skip
+    folder, places, preloaded = subject.folder, _paths(subject), subject.asked.preload is not None
+    aside = preloaded or bool(subject.asked.place.instead)
     verify.usable(places)
     with files.exclusive(folder, lambda who: sink(f"waiting for {who}")):
         checks.empty(Path(places.folder))
@@ -43,9 +50,11 @@ def check(subject: Subject, sink: Sink, only: Sequence[str] = (), repeat: int = 
         files.write_text(Path(places.subject), subject.begin.text)
         files.write_tree(folder, settings)
         about = _told(subject, expected, {p: f.text for p, f in settings})
+        about = replace(about, left_out=verify.left_out(checks.limits(), subject.features, only))
         remembering.ready(folder)
-        kept = checks.keeping(folder, subject.begin, _remembered(subject, about), repeat, preloaded=preloaded)
-        (command,) = verify.commands(places, checks.environment(apptainer.environment()), only, kept)
+        kept = checks.keeping(folder, subject.begin, _remembered(subject, about), repeat, aside=aside)
+        env = checks.environment(apptainer.environment())
+        (command,) = verify.commands(places, env, expected if only else (), kept)
         result, told = checks.ran(command, Path(places.report), sink, folder / "verify.log")
         if note and kept.database and (why := remembering.unkept(folder, result)):
             note(why)
@@ -68,8 +77,12 @@ def rows(subject: Subject, only: Sequence[str] = (), repeat: int = 1) -> list[di
         if name not in limits.checks:
             raise bad_input(f"no check {name!r}", remedy=did_you_mean(name, limits.checks))
     meant = chosen(subject, only, repeat) or limits.checks
-    possible = verify.possible(limits, subject.features)
-    return [{"check": name, "left_out": why} for name, why in possible if name in meant]
+    possible = dict(verify.possible(limits, subject.features))
+    if subject.asked.place.down:
+        able = verify.anywhere(limits, list(possible), subject.begin.kind)
+        stuck = [name for name, why in possible.items() if not why and name not in able]
+        possible |= dict.fromkeys(stuck, f"nodes: {subject.asked.place.down}")
+    return [{"check": name, "left_out": why} for name, why in possible.items() if name in meant]
 
 
 def _paths(subject: Subject) -> verify.Paths:

@@ -123,7 +123,8 @@ def open_subject(asked: Asked, catalogue: Catalogue) -> Subject:
     called = f"{FOLDER}/{asked.called}"
     about = _system_of(own, family, called, micro) if own else probing.system(found, called, micro) if found else None
     assert about  # noqa: S101 - it has a lock, or it was asked
-    about = replace(about, holds=(*about.holds, *(w for m in models for w in (m.vendor, m.arch))))
+    holds = (*about.holds, *(w for m in models for w in (m.vendor, m.arch)))
+    about = replace(about, holds=holds, devices=reframe.counted(models))
     here = reframe.Where(
         begin.kind,
         accelerated=bool(models),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from stack.artifact import Tree, canonical_json
+from stack.hardware import Accelerator
 from stack.plan import Plan
 from stack.target import HostFacts
 from stack.words import feature
@@ -51,8 +54,19 @@ class Where:
 
 
 @dataclass(frozen=True)
+class Devices:
+    """Accelerators of one kind. `here`: in this machine; `node`: in a node of the scheduler, 0 where nobody says."""
+
+    vendor: str
+    arch: str
+    here: int = 0
+    node: int = 0
+
+
+@dataclass(frozen=True)
 class System:
-    """What is checked, as ReFrame's settings tell of it. `holds`: components, roles, CPU family, accelerator."""
+    """What is checked, as ReFrame's settings tell of it. `holds`: components, roles, CPU family, accelerator; `cores`:
+    of a node of the scheduler, 0 where nobody says."""
 
     name: str
     description: str
@@ -61,11 +75,13 @@ class System:
     microarchitecture: str
     cell: str
     holds: tuple[str, ...]
+    devices: tuple[Devices, ...] = ()
+    cores: int = 0
 
 
-def system(plan: Plan) -> System:
+def system(plan: Plan, facts: HostFacts | None = None) -> System:
     """The system of a plan, named after the profile."""
-    target = plan.target
+    target, part = plan.target, plan.profile.partitions[plan.target.partition]
     holds = [target.family, *(c.component for c in plan.choices), *(c.role for c in plan.choices if c.role)]
     if target.accelerator:
         holds += [target.accelerator.vendor, target.accelerator.arch]
@@ -77,12 +93,30 @@ def system(plan: Plan) -> System:
         microarchitecture=target.microarchitecture,
         cell=plan.cell,
         holds=tuple(holds),
+        devices=_devices(plan, facts or HostFacts()),
+        cores=0 if part.cpu.cores == "host" else part.cpu.cores,
     )
+
+
+def counted(found: Iterable[Accelerator]) -> tuple[Devices, ...]:
+    """The accelerators of this machine, one entry of `found` for each."""
+    return tuple(Devices(*kind, here=n) for kind, n in Counter((a.vendor, a.arch) for a in found).items())
+
+
+def _devices(plan: Plan, facts: HostFacts) -> tuple[Devices, ...]:
+    """What the target is for: counted on the bus of this machine, and as the profile says of a node."""
+    target, named = plan.target, plan.profile.partitions[plan.target.partition].accelerators
+    if target.accelerator is None or plan.vendor is None:
+        return ()
+    makers = [model for vendor, model in facts.accelerators if vendor == plan.vendor.pci]
+    same = [model for model in makers if model in target.accelerator.pci]
+    node = 0 if named == "host" else sum(a.count for a in named if a.model == target.accelerator_name)
+    return (Devices(target.accelerator.vendor, target.accelerator.arch, len(same or makers), node),)
 
 
 def settings(plan: Plan, facts: HostFacts, where: Where) -> Tree:
     """`reframe/settings.json` for a plan; its checks run on the machine, or its nodes."""
-    return settings_of(system(plan), facts, where)
+    return settings_of(system(plan, facts), facts, where)
 
 
 def settings_of(about: System, facts: HostFacts, where: Where) -> Tree:
@@ -95,7 +129,7 @@ def settings_of(about: System, facts: HostFacts, where: Where) -> Tree:
         "hostnames": [".*"],
         "max_local_jobs": jobs,
         **_FOLDERS,
-        "partitions": [_partition(about, cores, jobs, where)],
+        "partitions": [_partition(about, facts, jobs, where)],
     }
     data = {
         "systems": [system],
@@ -107,7 +141,9 @@ def settings_of(about: System, facts: HostFacts, where: Where) -> Tree:
     return Tree.of({PATH: canonical_json(data)})
 
 
-def _partition(about: System, cores: int, jobs: int, where: Where) -> dict[str, Any]:
+def _partition(about: System, facts: HostFacts, jobs: int, where: Where) -> dict[str, Any]:
+    processor, devices = _processor(about, facts, where), _counts(about, where)
+    unknown = _unknown(about, processor, devices, where)
     return {
         "name": feature(about.partition),
         "descr": about.target,
@@ -116,10 +152,44 @@ def _partition(about: System, cores: int, jobs: int, where: Where) -> dict[str, 
         "environs": [ENVIRON],
         "max_jobs": jobs,
         # Given, so that ReFrame neither looks for it nor keeps it in a file of its own.
-        "processor": {"arch": about.microarchitecture, "num_cpus": cores},
+        "processor": processor,
+        **({"devices": devices} if devices else {}),
         "features": features_of(about, where),
-        "extras": {"target": about.target, "cell": about.cell},
+        "extras": {"target": about.target, "cell": about.cell, **({"unknown": unknown} if unknown else {})},
     }
+
+
+def _processor(about: System, facts: HostFacts, where: Where) -> dict[str, Any]:
+    """Of this machine as it was found; of a node what the profile says, which need not be like this machine."""
+    if where.scheduler != "local" and about.cores:
+        return {"arch": about.microarchitecture, "num_cpus": about.cores}
+    made: dict[str, Any] = {"arch": about.microarchitecture, "num_cpus": max(facts.cores, 1)}
+    made |= {"num_cpus_per_core": facts.threads} if facts.threads else {}
+    if where.scheduler != "local":
+        return made
+    made |= {"num_sockets": len(facts.sockets)} if facts.sockets else {}
+    made |= {"num_cpus_per_socket": facts.cores // len(facts.sockets)} if facts.sockets else {}
+    topology = {"sockets": list(facts.sockets), "numa_nodes": list(facts.numa)}
+    found = {key: masks for key, masks in topology.items() if masks}
+    return {**made, "topology": found} if found else made
+
+
+def _counts(about: System, where: Where) -> list[dict[str, Any]]:
+    """The accelerators of this machine or of a node; none where nobody says how many they are."""
+    counts = [(d, d.here if where.scheduler == "local" else d.node) for d in about.devices]
+    return [{"type": GPU, "arch": d.arch, "model": d.vendor, "num_devices": n} for d, n in counts if n]
+
+
+def _unknown(about: System, processor: dict[str, Any], devices: list[Any], where: Where) -> list[str]:
+    """What a scale may need and nobody says; under a scheduler this machine's cores stand for those of a node."""
+    guessed = where.scheduler != "local" and not about.cores
+    topology = processor.get("topology", {})
+    return [
+        *(["cores of a node: those of the machine that sends the jobs are taken"] if guessed else []),
+        *(["sockets"] if "num_sockets" not in processor else []),
+        *(["NUMA domains"] if "numa_nodes" not in topology else []),
+        *(["devices"] if where.accelerated and not devices else []),
+    ]
 
 
 def _scheduler(where: Where) -> dict[str, Any]:

@@ -70,13 +70,17 @@ def test_a_controller_that_is_down_is_told_at_once(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
     monkeypatch.setattr(placing, "PATIENCE", 3)
     place = Place(cluster=placing.cluster("slurm", 2, SLURM), scale="2_nodes")
-    assert place.down and place.down.exit_code == ExitCode.HOST and (place.here, HERE.down) == (HERE, None)
+    assert place.down and place.down.exit_code == ExitCode.HOST and HERE.down is None is place.here.down
     assert "Slurm does not answer" in str(place.down) and "scontrol ping" in str(place.down)
     with pytest.raises(StackError, match="scontrol ping"):
-        placing.without_nodes(place.down, (), None)
+        placing.without_nodes(place.down, (), ("A",), None)
     said: list[str] = []
-    assert placing.without_nodes(place.down, ("A", "B"), said.append).startswith("Slurm does not answer: ")
-    assert "scontrol ping" in said[0] and "A, B;" in said[1]
+    others = placing.without_nodes(place.down, ("A", "B"), ("A", "B", "C"), said.append)
+    assert others == {"C": str(place.down)} and "scontrol ping" in said[0] and said[1].endswith("A, B; the others fail")
+    assert placing.without_nodes(place.down, ("A",), ("A",), said.append) == {} and said[3].endswith("alone: A")
+    here = place.here
+    assert (here.cluster, here.scale, here.name) == (None, "", "") and here != HERE
+    assert "here and not on nodes: Slurm does not answer" in here.text and HERE.here is HERE
 
 
 @pytest.fixture(scope="module")

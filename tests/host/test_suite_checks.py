@@ -130,7 +130,11 @@ def test_without_a_scheduler_that_answers_an_image_is_judged_alone(
     verdict = suite_checks.check(image, ignored, note=notes.append)
     assert reframe[0].argv[-1] == "^(Linkage)( |$)" and "is it up?" in notes[0]
     failed = {check.name: check for check in verdict.checks if check.result == "fail"}
-    assert failed["FourierTransform"].reason == "Slurm does not answer: no route"
+    assert failed["FourierTransform"].reason == "Slurm does not answer: no route (is it up?)"
+    assert "RFM_SQLITE_DB_FILE" not in reframe[0].env and "here and not on nodes" in verdict.host
+    rows = {row["check"]: row["left_out"] for row in suite_checks.rows(image)}
+    assert rows["Linkage"] == "" and rows["FourierTransform"].startswith("nodes: Slurm does not answer")
+    assert "nodes" not in rows["GpuGemm"]
     assert "--scheduler slurm --nodes 2" in failed["FourierTransform"].reproduce and not verdict.passed
     assert not (subject.folder / "verdict.slurm.json").exists() and not (subject.folder / "verdict.json").exists()
 

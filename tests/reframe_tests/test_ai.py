@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from stack.host import checks
 from tests.reframe_tests.programs import SUITE, load
 
 DRIVER = Path(__file__).with_name("broken.py")
+OPERATORS = Path(__file__).with_name("wrong_operators.py")
 Said = dict[str, dict[str, float]]
 
 
@@ -86,14 +89,12 @@ def test_checks_of_accelerators_are_tagged_and_ask_for_one() -> None:
     assert all("gpu" in check.needs for check in limits.values())
 
 
-@pytest.fixture(scope="module")
-def said(image: Path, apptainer: str, tmp_path_factory: pytest.TempPathFactory) -> Said:
-    """What every program printed, by the driver's name for how it was run: name -> number."""
-    work = tmp_path_factory.mktemp("broken")
-    binds = [f"{SUITE}:/sovstack/suite:ro", f"{DRIVER}:/sovstack/broken.py:ro", f"{work}:/sovstack/work"]
+def driven(driver: Path, words: tuple[str, ...], image: Path, apptainer: str, work: Path) -> Said:
+    """What every program printed that a driver ran in the image, by the driver's name for how it was run."""
+    binds = [f"{SUITE}:/sovstack/suite:ro", f"{driver}:/sovstack/driver.py:ro", f"{work}:/sovstack/work"]
     argv = [apptainer, "-q", "exec", "--containall", "--env", "OMP_NUM_THREADS=1,PYTHONDONTWRITEBYTECODE=1",
             *(word for bind in binds for word in ("--bind", bind)), "--pwd", "/sovstack/work", str(image),
-            "python3", "/sovstack/broken.py", "/sovstack/suite"]  # fmt: skip
+            "python3", "/sovstack/driver.py", "/sovstack/suite", *words]  # fmt: skip
     done = subprocess.run(argv, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     found: Said = {}
@@ -110,6 +111,18 @@ def said(image: Path, apptainer: str, tmp_path_factory: pytest.TempPathFactory) 
                 here.update({"aware": message["aware"], "wrong": message["wrong"][0], "claims": message["claims"]})
                 here["paths"] = message["paths"]
     return found
+
+
+@pytest.fixture(scope="module")
+def said(image: Path, apptainer: str, tmp_path_factory: pytest.TempPathFactory) -> Said:
+    return driven(DRIVER, (), image, apptainer, tmp_path_factory.mktemp("broken"))
+
+
+@pytest.fixture(scope="module")
+def operators(image: Path, apptainer: str, tmp_path_factory: pytest.TempPathFactory) -> Said:
+    parameters = checks.limits().checks["TorchOperators"].parameters
+    words = json.dumps({"float64": parameters["float64"]}), "exp", "log", "erf", "tanh", "gelu", "div", "sqrt"
+    return driven(OPERATORS, words, image, apptainer, tmp_path_factory.mktemp("operators"))
 
 
 def beyond(said: Said, run: str, check: str) -> set[str]:
@@ -155,6 +168,64 @@ def test_what_is_broken_is_caught_and_nothing_else(said: Said, run: str, check: 
         assert said[run]["done"] == 1.0
         assert {name for name, limit in limits.items() if not limit.optional} <= set(said[run])
     assert set(said[run]) - {"done"} <= set(limits)
+
+
+@pytest.mark.image
+@pytest.mark.parametrize(
+    ("run", "wrong"),
+    [
+        ("as it is", set()),
+        ("fp64 products in fp32 where large", {"matmul_exact"}),
+        ("fp32 products in TF32 where large", {"matmul_exact"}),
+        *((name, {"elementwise_float64"}) for name in ("exp", "log", "erf", "tanh", "gelu")),
+        *((name, {"elementwise_float64", "not_nearest"}) for name in ("div", "sqrt")),
+    ],
+)
+def test_an_operator_of_a_shorter_precision_is_caught(operators: Said, run: str, wrong: set[str]) -> None:
+    assert beyond(operators, run, "TorchOperators") == wrong
+    assert operators[run]["done"] == 1.0
+    if run in ("exp", "div"):
+        assert operators[run]["elementwise_float64"] > 1e6
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "digits"),
+    [
+        ("exp", (1.0,), "2.7182818284590452353602874713526624977572470937"),
+        ("expm1", (0.0009765625,), "0.00097703949241653524284529261160650646585162918174"),
+        ("log", (2.0,), "0.6931471805599453094172321214581765680755001343603"),
+        ("log1p", (1.0,), "0.6931471805599453094172321214581765680755001343603"),
+        ("sin", (1.0,), "0.8414709848078965066525023216302989996225630607984"),
+        ("sin", (-6.0,), "0.2794154981989258728115554466118947596279948643182"),
+        ("cos", (1.0,), "0.5403023058681397174009366074429766037323104206179"),
+        ("tanh", (1.0,), "0.7615941559557648881194582826047935904127685972579"),
+        ("erf", (1.0,), "0.8427007929497148693412206350826092592960669979663"),
+        ("erf", (-3.0,), "-0.9999779095030014145586272238704176796201522929126"),
+        ("pow", (2.0, 0.5), "1.4142135623730950488016887242096980785696718753769"),
+        ("sqrt", (2.0,), "1.4142135623730950488016887242096980785696718753769"),
+        ("sigmoid", (0.0,), "0.5"),
+        ("silu", (0.0,), "0"),
+        ("relu", (-1.0,), "0"),
+        ("gelu", (1.0,), "0.8413447460685429485852325456320379224779129667266"),
+    ],
+)
+def test_the_references_have_50_digits(
+    monkeypatch: pytest.MonkeyPatch, name: str, given: tuple[float, ...], digits: str
+) -> None:
+    np: Any = pytest.importorskip("numpy", reason="needs NumPy: pip install 'sovereign-stack[dev]'")
+    references = load(monkeypatch, "ai/src/references.py")
+    with localcontext() as context:
+        context.prec = references.CARRIED
+        got = references.FUNCTIONS[name](*map(Decimal, given))
+        assert abs(got - Decimal(digits)) <= abs(Decimal(digits)) * Decimal("1e-45")
+    high, low = references.reference(name, [np.array([x]) for x in given])
+    assert (high[0], abs(low[0]) <= abs(high[0]) * 2.0**-53) == (float(digits), True)
+
+
+def test_every_operator_has_a_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numpy", reason="needs NumPy: pip install 'sovereign-stack[dev]'")
+    listed = re.findall(r'^    \("(\w+)", ', (SUITE / "ai/src/operators.py").read_text(), re.M)
+    assert listed == list(load(monkeypatch, "ai/src/references.py").FUNCTIONS)
 
 
 @pytest.mark.image

@@ -40,7 +40,7 @@ def test_the_stream_is_splitmix64(identity: ModuleType) -> None:
 
 
 def test_odd_integers_have_exactly_their_bits(identity: ModuleType) -> None:
-    for bits in (2, 3, 13, 23):
+    for bits in (1, 2, 3, 13, 23, 53):
         values = np.abs(identity.odd(1, 10_000, bits))
         assert values.max() < 2**bits
         assert values.min() >= 2 ** (bits - 1)

@@ -163,7 +163,7 @@ def test_emulation_by_slices_is_caught_by_wide_exponents(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-@pytest.mark.parametrize("shape", range(3))
+@pytest.mark.parametrize("shape", range(4))
 def test_the_exact_integers_stay_exact(gemm: ModuleType, dtype: str, shape: int) -> None:
     k = gemm.EXACT_SHAPES[shape][1]
     assert sum(gemm.widths(dtype, k)) + (k - 1).bit_length() <= {"float64": 53, "float32": 24}[dtype]
@@ -172,6 +172,53 @@ def test_the_exact_integers_stay_exact(gemm: ModuleType, dtype: str, shape: int)
 def test_one_shape_has_entries_that_tf32_cannot_hold(gemm: ModuleType) -> None:
     assert max(gemm.widths("float32", shape[1])[0] for shape in gemm.EXACT_SHAPES) > 11
     assert min(gemm.widths("float64", gemm.EXACT_SHAPES[0][1])) > 11
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return load(monkeypatch, "lib/large.py")
+
+
+REAL, COMPLEX = ("float64", "float32"), ("complex128", "complex64")
+
+
+@pytest.mark.parametrize("dtype", REAL + COMPLEX)
+def test_large_integers_are_exact_in_any_order_and_too_long_for_less(large: ModuleType, dtype: str) -> None:
+    k, held = 1024, 53 if dtype in ("float64", "complex128") else 24
+    dense, selected = large.cases(dtype, 16)
+    long, short = (int(np.abs(x.real).max()) | 1 for x in dense.integers)
+    most = [2**bits - 1 if bits > 1 else 1 for bits in large.BITS[dtype]]
+    assert (long <= most[0], short <= most[1]) == (True, True)
+    # a complex product may be three real ones of sums
+    assert (4 if dtype in COMPLEX else 1) * k * most[0] * most[1] <= 2**held
+    assert large.BITS[dtype][0] > (24 if held == 53 else 11)
+    assert (np.abs(np.frexp(dense.left.real / dense.integers[0].real)[0]) == 0.5).all()  # scaled, and not rounded
+    assert (selected.left == selected.integers[0]).all()
+    assert sorted(np.flatnonzero(selected.integers[1]) % 16) == list(range(16))
+
+
+@pytest.mark.parametrize("dtype", REAL + COMPLEX)
+def test_one_wrong_entry_of_a_large_product_is_named(large: ModuleType, dtype: str) -> None:
+    for case in large.cases(dtype, 40):
+        got = case.left @ case.right
+        assert case.wrong(got, "A B") == (0, "")
+        for wrong in (got[33, 7] * (1 + 2.0**-20), np.nan, np.inf):
+            spoilt = got.copy()
+            spoilt[33, 7] = wrong
+            count, words = case.wrong(spoilt, "A B")
+            assert count in (1, 2)  # parts
+            assert words.startswith(f"A B, {dtype}, ")
+            assert "40 x 40 x 40, entry (33, 7)" in words
+            assert f"expected {float(got[33, 7].real)!r}, got" in words
+
+
+def test_a_large_product_is_wrong_where_a_power_of_two_is_added(large: ModuleType) -> None:
+    a, b = large.whole("float64", 1, (8, 8), 20), large.whole("float64", 2, (8, 8), 20)
+    got = (a @ b).astype(np.float64)
+    got[2, 3] += 2.0**50
+    assert large.wrong_entries(got, a, b)[0] == 1
+    got[2, 4] = 2.0**64  # nothing modulo 2^64
+    assert large.wrong_entries(got, a, b)[0] == 2
 
 
 MAPS = """\

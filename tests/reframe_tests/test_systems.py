@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import platform
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -171,7 +173,7 @@ def linked(tmp_path: Path) -> tuple[Path, Path]:
 def test_a_library_from_elsewhere_is_told(linked: tuple[Path, Path]) -> None:
     own, library = linked
     lines = linkage("--root", own, "--below", "/usr/lib", "--below", "/lib64")
-    assert metrics(lines) == {"files": 1, "missing_libraries": 0, "foreign_libraries": 1, "host_libraries": 0}
+    assert {n: v for n, v in metrics(lines).items() if v} == {"files": 1, "foreign_libraries": 1}
     assert f"{own}/bin/main gets {library}" in details(lines)["foreign_libraries"]
     fine = linkage("--root", own, "--below", "/usr/lib", "--below", "/lib64", "--below", library.parent)
     assert metrics(fine)["foreign_libraries"] == 0
@@ -221,12 +223,187 @@ def test_a_library_that_is_cut_short_is_told(linked: tuple[Path, Path]) -> None:
     assert "libone.so.1" in faults[0]
 
 
+SYMBOLS = "V_1 { one; }; V_2 { two; } V_1;\n"
+TWO = "%sint one(void) { return 1; }\nint two(void) { return 2; }\n"
+USES = "%sint two(void);\nint main(void) { return &two && two() - 2; }\n"
+
+
+def versioned(linked: tuple[Path, Path], symbols: str, before: str = "") -> Path:
+    """The library again, with these versions of symbols, or none."""
+    own, library = linked
+    (own.parent / "two.c").write_text(TWO % before)
+    (own.parent / "symbols").write_text(symbols)
+    script = [f"-Wl,--version-script={own.parent / 'symbols'}"] if symbols else []
+    build = ["gcc", "-shared", "-fPIC", "-Wl,-soname,libone.so.1", *script, "-o", library, own.parent / "two.c"]
+    subprocess.run(list(map(str, build)), check=True)
+    return library
+
+
+def using(linked: tuple[Path, Path], before: str = "") -> Path:
+    """The program, linked with the library's versions as they now are."""
+    own, library = linked
+    (own.parent / "uses.c").write_text(USES % before)
+    made = own / "bin" / "main"
+    link = ["gcc", "-w", "-Wl,--no-as-needed", "-o", made, own.parent / "uses.c", library]
+    link.append(f"-Wl,-rpath,{library.parent}")
+    subprocess.run(list(map(str, link)), check=True)
+    return made
+
+
+def elf_hash(name: str) -> int:
+    """Of the System V ABI: a version's name in what a file needs."""
+    found = 0
+    for byte in name.encode():
+        found = (found << 4) + byte
+        found = (found ^ (found >> 24 & 0xF0)) & 0x0FFFFFFF
+    return found
+
+
+def starts(program: Path) -> bool:
+    return subprocess.run([program], capture_output=True, check=False).returncode == 0
+
+
+def test_a_version_of_symbols_that_a_library_lacks_is_told(linked: tuple[Path, Path]) -> None:
+    own, library = linked
+    versioned(linked, SYMBOLS)
+    program = using(linked)
+    assert starts(program)
+    assert metrics(linkage("--root", own))["missing_versions"] == 0
+    versioned(linked, "V_1 { one; two; };\n")
+    assert not starts(program)
+    (own / "bin" / "link").symlink_to(program)
+    lines = linkage("--root", own)
+    words = f"{program} needs version V_2 of {library}, which does not define it"
+    assert (metrics(lines)["missing_versions"], details(lines)["missing_versions"]) == (1, words)
+    assert metrics(lines)["missing_libraries"] == 0
+    shutil.copy("/bin/true", own / "bin" / "mine")
+    assert metrics(linkage("--root", own, "--one-of", "*/bin/m*n*"))["missing_versions"] == 0
+    assert metrics(linkage("--root", own, "--one-of", "*/bin/mai*"))["missing_versions"] == 1
+
+
+def test_a_version_that_a_librarys_library_lacks_is_told_once(linked: tuple[Path, Path]) -> None:
+    own, library = linked
+    versioned(linked, SYMBOLS)
+    program = using(linked)
+    middle = own / "bin" / "libmiddle.so"
+    build = ["gcc", "-w", "-shared", "-fPIC", "-o", middle, own.parent / "uses.c", library]
+    build.append(f"-Wl,-rpath,{library.parent}")
+    subprocess.run(list(map(str, build)), check=True)
+    program.unlink()
+    for name in ("first", "second"):
+        link = ["gcc", "-o", own / "bin" / name, own.parent / "main.c", middle, library]
+        link += ["-Wl,--no-as-needed", f"-Wl,-rpath,{library.parent}:{own / 'bin'}"]
+        subprocess.run(list(map(str, link)), check=True)
+    versioned(linked, "V_1 { one; two; };\n")
+    lines = linkage("--root", own)
+    words = f"{middle} needs version V_2 of {library}, which does not define it"
+    assert (metrics(lines)["missing_versions"], details(lines)["missing_versions"]) == (1, words)
+
+
+@pytest.mark.parametrize(("before", "missing"), [("", 1), ("#include <stdio.h>\n", 0)])
+def test_a_library_without_any_version_is_told_where_it_ends_a_program(
+    linked: tuple[Path, Path], before: str, missing: int
+) -> None:
+    """One that itself asks for versions has a table of them, and its symbols will do."""
+    own, library = linked
+    versioned(linked, SYMBOLS)
+    program = using(linked)
+    versioned(linked, "", before and before + 'int said(void) { return puts("x"); }\n')
+    assert starts(program) == (not missing)
+    lines = linkage("--root", own)
+    assert metrics(lines)["missing_versions"] == missing
+    words = f"{program} needs any version of {library}, which does not define it"
+    assert details(lines)["missing_versions"] == (words if missing else "")
+
+
+def test_a_weak_version_may_be_missing(linked: tuple[Path, Path]) -> None:
+    own, _library = linked
+    versioned(linked, SYMBOLS)
+    program = using(linked, "#pragma weak two\n")
+    versioned(linked, "V_1 { one; };\n")
+    assert not starts(program)
+    assert metrics(linkage("--root", own))["missing_versions"] == 1
+    data = bytearray(program.read_bytes())
+    data[data.find(struct.pack("=IH", elf_hash("V_2"), 0)) + 4] = 2  # VER_FLG_WEAK, in vna_flags
+    program.write_bytes(data)
+    assert starts(program)
+    assert metrics(linkage("--root", own))["missing_versions"] == 0
+
+
+def test_the_hosts_libraries_need_no_newer_c_library_than_the_contract_says(linked: tuple[Path, Path]) -> None:
+    own, library = linked
+    versioned(linked, "", '#include <stdio.h>\nint said(void) { return puts("x"); }\n')
+    words = f"{library}, of the host, needs C library 2."
+    for option in (("--shadow", "libone.so.1"), ("--given", "libone.so.1"), ("--bound", library.parent)):
+        lines = linkage("--root", own, "--libc", "2.1", *option)
+        assert metrics(lines)["unmet_terms"] == 1
+        assert details(lines)["unmet_terms"].startswith(words)
+        assert details(lines)["unmet_terms"].endswith(", the contract says 2.1")
+        fine = linkage("--root", own, "--libc", "2.30", *option)
+        assert metrics(fine)["unmet_terms"] == 0
+        assert details(fine)["unmet_terms"].startswith("libraries of the host need C library 2.")
+    assert metrics(linkage("--root", own, "--libc", "2.1"))["unmet_terms"] == 0  # it is the image's own
+    shutil.rmtree(own)
+    own.mkdir()
+    assert metrics(linkage("--root", own, "--libc", "2.1", "--bound", library.parent))["unmet_terms"] == 1
+
+
+def test_a_machine_that_is_older_than_the_contract_says_is_told(tmp_path: Path) -> None:
+    def unmet(*words: str | Path) -> str:
+        lines = linkage("--root", tmp_path, *words)
+        assert metrics(lines)["unmet_terms"] == (1 if ", expected " in details(lines)["unmet_terms"] else 0)
+        return details(lines)["unmet_terms"]
+
+    assert unmet("--kernel", "99.0") == f"this kernel is {platform.release()}, expected 99.0 or later"
+    assert not unmet("--kernel", "2.6")
+    assert not unmet("--kernel", ".".join(platform.release().split("-")[0].split(".")[:2]))
+    module = tmp_path / "version"
+    for line in (
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  525.60.13  Wed Nov 30 06:39:21 UTC 2022\n",
+        "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  525.60.13  Release Build  (builder@host)\n",
+    ):
+        module.write_text(line + "GCC version:  gcc version 12.2.0 (Debian 12.2.0-14)\n")
+        assert unmet("--driver", "580", "--module", module) == (
+            f"this driver is 525.60.13 ({module}), expected 580 or later"
+        )
+        assert not unmet("--driver", "525", "--module", module)
+        assert not unmet("--driver", "525.60.13", "--module", module)
+    assert not unmet("--driver", "580", "--module", tmp_path / "none")
+
+
+def test_the_check_asks_what_the_contract_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, manifest = tmp_path / "subject.json", tmp_path / "manifest.json"
+    told.write_text("{}")
+    manifest.write_text("{}")
+    monkeypatch.setenv("SOVSTACK_SUBJECT", str(told))
+    monkeypatch.setenv("SOVSTACK_MANIFEST", str(manifest))
+    monkeypatch.setattr(sys, "path", [str(SUITE), str(SUITE / "smoke"), *sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    terms = importlib.import_module("linkage").terms
+    device = {"vendor": "nvidia", "option": "--nv", "driver": "525", "folder": "/f"}
+    contract = {"libc": {"version": "2.41"}, "kernel": "3.2", "accelerator": device, "site": [{"folder": "/s"}]}
+    floors, bound = ["--libc", "2.41", "--kernel", "3.2"], ["--bound", "/f", "--bound", "/s"]
+    driver = ["--driver", "525", "--module", "/proc/driver/nvidia/version"]
+    assert terms(contract, ["--nv"]) == [*floors, *driver, *bound]
+    assert terms(contract, []) == [*floors, *bound]  # an NVIDIA driver may be here, but the image does not get to it
+    assert terms({**contract, "accelerator": None, "site": ()}, []) == floors
+    assert terms({}, ["--nv"]) == []
+
+
+def test_the_c_library_inside_is_what_the_contract_says(tmp_path: Path) -> None:
+    lines = linkage("--root", tmp_path, "--libc", "99.0")
+    assert metrics(lines)["unmet_terms"] == 1
+    assert details(lines)["unmet_terms"].startswith("the C library inside is 2.")
+    assert metrics(linkage("--root", tmp_path))["missing_versions"] == 0
+    assert "unmet_terms" not in metrics(linkage("--root", tmp_path))
+
+
 def test_a_text_that_may_be_run_is_no_ones_concern(tmp_path: Path) -> None:
     (tmp_path / "script").write_text("#!/bin/sh\n")
     (tmp_path / "script").chmod(0o755)
     (tmp_path / "library.so").write_text("GROUP ( libc.so.6 )\n")
     lines = linkage("--root", tmp_path, "--below", "/")
-    assert metrics(lines) == {"files": 0, "missing_libraries": 0, "foreign_libraries": 0, "host_libraries": 0}
+    assert {n: v for n, v in metrics(lines).items() if v} == {}
     assert lines[-1] == {"sovstack": "done"}
 
 

@@ -1,6 +1,6 @@
 /* Deliberately wrong BLAS libraries, to be preloaded. WRONG says which; whatever else is asked goes to the right one.
  *
- *   cc -O2 -shared -fPIC -nostdlib -ffreestanding -DWRONG=FP32 -o wrong_blas.so wrong_blas.c
+ *   cc -O2 -shared -fPIC -nostdlib -ffreestanding -DWRONG=FP32 -DABOVE=140 -o wrong_blas.so wrong_blas.c
  *
  * It needs no library of its own, so that one built on the host loads inside any image of the same architecture. */
 
@@ -14,6 +14,10 @@
 #ifndef WRONG
 #define WRONG FP32
 #endif
+#ifndef ABOVE /* FP32, TF32, TRSM, SYRK: wrong only where every edge is longer; it is right elsewhere */
+#define ABOVE 0
+#endif
+#define LONGEST_K 4500
 
 /* A power of two. */
 static double power(int e) {
@@ -42,17 +46,19 @@ static double largest(long k, const double *x, long s) {
   return most;
 }
 
-static double in_fp32(long k, const double *a, long sa, const double *b, long sb) {
-  float sum = 0.0f;
-  for (long t = 0; t < k; ++t) sum += (float)a[t * sa] * (float)b[t * sb];
-  return sum;
-}
-
-static double in_fp64(long k, const double *a, long sa, const double *b, long sb) {
-  double sum = 0;
-  for (long t = 0; t < k; ++t) sum += a[t * sa] * b[t * sb];
-  return sum;
-}
+/* Eight sums at a time: one would wait for itself. */
+#define DOT(name, real)                                                                                                \
+  static double name(long k, const double *a, long sa, const double *b, long sb) {                                     \
+    real sums[8] = {0}, sum = 0;                                                                                       \
+    long t = 0;                                                                                                        \
+    for (; t + 8 <= k; t += 8)                                                                                         \
+      for (int i = 0; i < 8; ++i) sums[i] += (real)a[(t + i) * sa] * (real)b[(t + i) * sb];                            \
+    for (; t < k; ++t) sum += (real)a[t * sa] * (real)b[t * sb];                                                       \
+    for (int i = 0; i < 8; ++i) sum += sums[i];                                                                        \
+    return sum;                                                                                                        \
+  }
+DOT(in_fp32, float)
+DOT(in_fp64, double)
 
 static void three(double x, double *p) {
   for (int i = 0; i < 3; ++i) {
@@ -79,7 +85,8 @@ static double in_slices(long k, const double *a, long sa, const double *b, long 
   return sum;
 }
 
-static double dot(long k, const double *a, long sa, const double *b, long sb) {
+static double dot(int large, long k, const double *a, long sa, const double *b, long sb) {
+  if (!large) return in_fp64(k, a, sa, b, sb);
   switch (WRONG) {
     case BF16X3: return in_bf16x3(k, a, sa, b, sb);
     case SLICES: return in_slices(k, a, sa, b, sb);
@@ -94,34 +101,42 @@ static float cut(float x) {
   return seen.value;
 }
 
-static float in_tf32(long k, const float *a, long sa, const float *b, long sb) {
+static float in_tf32(int large, long k, const float *a, long sa, const float *b, long sb) {
   float sum = 0;
-  for (long t = 0; t < k; ++t) sum += cut(a[t * sa]) * cut(b[t * sb]);
+  for (long t = 0; t < k; ++t) sum += large ? cut(a[t * sa]) * cut(b[t * sb]) : a[t * sa] * b[t * sb];
   return sum;
 }
 
-/* C = alpha A B + beta C; (row, column) strides of A, B and C. */
-#define GEMM(name, real, product)                                                                                     \
-  static void name(long m, long n, long k, real alpha, const real *a, long ra, long ca, const real *b, long rb, long cb, \
-                   real beta, real *c, long rc, long cc) {                                                            \
-    for (long i = 0; i < m; ++i)                                                                                      \
-      for (long j = 0; j < n; ++j) {                                                                                  \
-        real *to = c + i * rc + j * cc;                                                                               \
-        *to = alpha * product(k, a + i * ra, ca, b + j * cb, rb) + (beta == 0 ? 0 : beta * *to);                      \
-      }                                                                                                               \
+/* C = alpha A B + beta C; (row, column) strides of A, B and C. A column of B is copied: it is read m times. */
+#define GEMM(name, real, product)                                                                                      \
+  static void name(long m, long n, long k, real alpha, const real *a, long ra, long ca, const real *b, long rb, long cb,\
+                   real beta, real *c, long rc, long cc) {                                                             \
+    real column[LONGEST_K];                                                                                            \
+    int large = m > ABOVE && n > ABOVE && k > ABOVE;                                                                   \
+    for (long j = 0; j < n; ++j) {                                                                                     \
+      for (long t = 0; t < k; ++t) column[t] = b[t * rb + j * cb];                                                     \
+      for (long i = 0; i < m; ++i) {                                                                                   \
+        real *to = c + i * rc + j * cc;                                                                                \
+        *to = alpha * product(large, k, a + i * ra, ca, column, 1) + (beta == 0 ? 0 : beta * *to);                     \
+      }                                                                                                                \
+    }                                                                                                                  \
   }
 GEMM(dgemm, double, dot)
 GEMM(sgemm, float, in_tf32)
 
-/* B := the solution of T X = alpha B, T a triangle with (row, column) strides, by substitution in fp32. */
+static double rounded(int to_fp32, double x) { return to_fp32 ? (float)x : x; }
+
+/* B := the solution of T X = alpha B, T a triangle with (row, column) strides, by substitution; in fp32 where large. */
 static void solve(long m, long n, int lower, int unit, double alpha, const double *t, long rt, long ct, double *b, long rb,
                   long cb) {
+  int r = m > ABOVE && n > ABOVE;
   for (long j = 0; j < n; ++j)
     for (long s = 0; s < m; ++s) {
       long i = lower ? s : m - 1 - s;
-      float sum = (float)(alpha * b[i * rb + j * cb]);
-      for (long p = lower ? 0 : i + 1; p < (lower ? i : m); ++p) sum -= (float)t[i * rt + p * ct] * (float)b[p * rb + j * cb];
-      b[i * rb + j * cb] = unit ? sum : sum / (float)t[i * rt + i * ct];
+      double sum = rounded(r, alpha * b[i * rb + j * cb]);
+      for (long p = lower ? 0 : i + 1; p < (lower ? i : m); ++p)
+        sum = rounded(r, sum - rounded(r, rounded(r, t[i * rt + p * ct]) * rounded(r, b[p * rb + j * cb])));
+      b[i * rb + j * cb] = unit ? sum : rounded(r, sum / rounded(r, t[i * rt + i * ct]));
     }
 }
 
@@ -135,10 +150,11 @@ static void trsm(int left, int upper, int plain, int unit, long m, long n, doubl
 
 static void syrk(int upper, long n, long k, double alpha, const double *a, long ra, long ca, double beta, double *c, long rc,
                  long cc) {
+  double (*product)(long, const double *, long, const double *, long) = n > ABOVE && k > ABOVE ? in_fp32 : in_fp64;
   for (long i = 0; i < n; ++i)
     for (long j = upper ? i : 0; j < (upper ? n : i + 1); ++j) {
       double *to = c + i * rc + j * cc;
-      *to = alpha * in_fp32(k, a + i * ra, ca, a + j * ra, ca) + (beta == 0 ? 0 : beta * *to);
+      *to = alpha * product(k, a + i * ra, ca, a + j * ra, ca) + (beta == 0 ? 0 : beta * *to);
     }
 }
 

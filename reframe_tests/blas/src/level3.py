@@ -1,12 +1,12 @@
 """The BLAS of the lock through its Fortran names: what NumPy never calls, in four precisions, exactly and by bounds."""
 
-import os
 import sys
-import time
 
 import identity
+import large
 import mapped
 import numpy as np
+import timed
 from precise import UNIT, gamma, total
 from report import Report, Worst
 from routines import EXPONENTS, NAN, SEED, SHORT, K, N, exact
@@ -76,23 +76,6 @@ def say_bounded(report, kit, name, work):
     return most
 
 
-def speed(library, name, n, work):
-    """GFLOP/s of a routine in fp64, best of three."""
-    a, times_taken = np.asfortranarray(identity.random(1, (n, n)) / n + np.eye(n)), []
-    one, zero = np.array(1.0), np.array(0.0)
-    for _ in range(3):
-        c = a.copy(order="F")
-        begin = time.perf_counter()
-        if name == "dgemm":
-            library.call(name, "N", "N", n, n, n, one, a, n, a, n, zero, c, n)
-        elif name == "dtrsm":
-            library.call(name, "L", "L", "N", "N", n, n, one, a, n, c, n)
-        else:
-            library.call(name, "L", "N", n, n, one, a, n, zero, c, n)
-        times_taken.append(time.perf_counter() - begin)
-    return work * 1e-9 * n**3 / min(times_taken)
-
-
 def main():
     """All of it, in a few seconds."""
     report, library = Report(), mapped.Library()
@@ -103,6 +86,9 @@ def main():
     for letter, short in SHORT.items():
         kit, lacking = exact(library, letter)
         missing += lacking
+        speeds = timed.speeds(kit, large.edge())
+        for name in speeds if letter == "d" else ():
+            report.metric(name, speeds[name])
         report.metric(f"{short}_exact", kit.count, kit.said)
         for name, results in kit.results.items():
             said = f"{letter}{name} of integers, all cases, plain or scaled by powers of two, seed {SEED}"
@@ -114,9 +100,6 @@ def main():
             most.add(found.value, found.detail)
         report.metric(f"{short}_error", most.value, most.detail)
     report.metric("routines_missing", len(missing), ", ".join(missing))
-    n = 192 if os.environ.get("SOVSTACK_PATIENCE", "1") != "1" else 768
-    for name, work in (("dgemm", 2), ("dtrsm", 1), ("dsyrk", 1)):
-        report.metric(f"{name}_speed", speed(library, name, n, work))
     return report.done()
 
 

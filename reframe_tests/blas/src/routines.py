@@ -100,6 +100,11 @@ class Kit:
                 f"{self.letter}{name} {case}, entry {at}: expected {should}, got {got[at] if len(wrong) else got}"
             )
 
+    def add(self, count, words):
+        """What somebody else has counted."""
+        self.count += count
+        self.said = self.said or words
+
 
 def start(shape, beta, kit):
     """(C as it goes in, what beta C adds)."""

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import identity
 import numpy as np
-from precise import UNIT, gamma, product
+from precise import UNIT, gamma, product, two_product
 from report import Report, Worst
 
 SEED = 20260501
@@ -100,8 +100,19 @@ def _largest_prime(n):
 
 
 def norm(x):
-    """Of all entries, by the square root of a sum of squares."""
-    return math.sqrt(math.fsum((np.abs(np.asarray(x, np.complex128)) ** 2).ravel().tolist()))
+    """Of all entries, by the square root of an exact sum of squares; infinite or not-a-number as they are."""
+    parts = identity.real(np.asarray(x, np.complex128))
+    if not np.isfinite(parts).all():
+        return float(np.linalg.norm(parts))
+    square, rest = two_product(parts, parts)
+    return math.sqrt(math.fsum([*square.ravel().tolist(), *rest.ravel().tolist()]))
+
+
+def farthest(what, got, want, low=0.0):
+    """In words: the entry of a result that is farthest from what it should be, want + low, and both of them."""
+    off = np.abs((np.asarray(got, np.complex128) - want) - low)
+    at = np.unravel_index(int(np.argmax(np.where(np.isnan(off), np.inf, off))), off.shape)
+    return f"{what}, entry {tuple(map(int, at))}: expected {want[at]}, got {got[at]}"
 
 
 def given(n, complex_type):
@@ -115,23 +126,28 @@ def compare(report, short, kind, u):
     """Forward, back, Parseval and real input for every length; (largest error by the bound of each)."""
     forward, back, energy = Worst(), Worst(), Worst()
     for n in LENGTHS:
+        shape = f"{short}, {n} by {COLUMNS}, seed {SEED + n}"
         x, accepted = given(n, kind), bound(n, u)
         y = np.fft.fft(x, axis=0)
         high, low = defined(x.astype(np.complex128))
         size = norm(high)
         ratio = norm((y.astype(np.complex128) - high) - low) / (accepted * size)
-        forward.add(ratio, f"fft, {short}, n = {n}: the error is {ratio:.3g} times the bound {accepted:.3g} ||y||")
+        told = f"the error in norm is {ratio:.3g} times the bound {accepted:.3g} ||y||"
+        forward.add(ratio, f"{farthest(f'fft, {shape}', y, high, low)}; {told}")
         said = f"transforms of {COLUMNS} columns of {n}, seed {SEED}"
         basis = "t eta ||y||; Higham 24.2"
         identity.bounded(report, f"fft_{short}_n{n}", short, said, [x], y, accepted * size, ratio, basis)
         half = np.fft.rfft(x.real, axis=0)
-        want = defined(x.real.astype(np.complex128))[0][: n // 2 + 1]
-        ratio = norm(half.astype(np.complex128) - want) / (accepted * norm(x.real) * n**0.5)
-        forward.add(ratio, f"rfft, {short}, n = {n}: the error is {ratio:.3g} times the bound")
-        ratio = norm(np.fft.ifft(y, axis=0).astype(np.complex128) - x) / (2.001 * (accepted + 2 * u) * norm(x))
-        back.add(ratio, f"ifft of fft, {short}, n = {n}: the error is {ratio:.3g} times the bound")
-        ratio = abs(norm(y) / (norm(x) * n**0.5) - 1) / (accepted + 8 * UNIT["float64"])
-        energy.add(ratio, f"||y|| = sqrt(n) ||x||, {short}, n = {n}: off by {ratio:.3g} times the bound")
+        high, low = (part[: n // 2 + 1] for part in defined(x.real.astype(np.complex128)))
+        ratio = norm((half.astype(np.complex128) - high) - low) / (accepted * norm(x.real) * n**0.5)
+        forward.add(ratio, f"{farthest(f'rfft, {shape}', half, high, low)}; in norm {ratio:.3g} times the bound")
+        again = np.fft.ifft(y, axis=0)
+        ratio = norm(again.astype(np.complex128) - x) / (2.001 * (accepted + 2 * u) * norm(x))
+        back.add(ratio, f"{farthest(f'ifft of fft, {shape}', again, x)}; in norm {ratio:.3g} times the bound")
+        want, got = norm(x) * n**0.5, norm(y)
+        ratio = abs(got / want - 1) / (accepted + 8 * UNIT["float64"])
+        told = f"||y|| = sqrt(n) ||x||, {shape}: expected {want!r}, got {got!r}, {ratio:.3g} times the bound"
+        energy.add(ratio, told)
     return forward, back, energy
 
 
@@ -149,7 +165,8 @@ def integers(report):
         inputs, results = [*inputs, x], [*results, got.ravel()]
         if len(wrong):
             at = tuple(map(int, wrong[0]))
-            count, said = count + len(wrong), said or f"shape {shape}, entry {at}: expected {want[at]}, got {got[at]}"
+            place = f"shape {shape}, seed {SEED + 9}, entry {at}"
+            count, said = count + len(wrong), said or f"{place}: expected {want[at]}, got {got[at]}"
     report.metric("integers_wrong", count, said)
     text = f"transforms of 40-bit integers, lengths 2 and 4, seed {SEED}"
     basis = "the roots are 1, i, -1, -i: sums of integers"

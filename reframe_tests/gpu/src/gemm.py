@@ -10,7 +10,8 @@ import sys
 import numpy as np
 import torch
 from device import pick, seconds, switches, title
-from identity import bounded, exact, random
+from identity import bounded, exact, odd, powers, random
+from large import selection, wrong_entries
 from precise import UNIT, gamma, product, worst
 from report import Report, Worst
 
@@ -20,15 +21,8 @@ SAMPLE = 48  # rows and columns of a large product that are compared with double
 SHORT = {"float64": "fp64", "float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 # Bits of A and of B at most, and p: every partial sum is an integer of at most p bits. A large k takes bits from A's.
 EXACT = {"float64": (24, 22, 53), "float32": (14, 1, 24), "float16": (2, 2, 11), "bfloat16": (2, 1, 8)}
-ROWS = 64  # of a wrong product that are multiplied in full
+LONGEST = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
 SPEEDS = ("float64", "float32", "bfloat16", "float16")
-
-
-def odd_integers(seed, shape, bits):
-    """Odd integers of exactly `bits` bits with random signs: nothing shorter holds them."""
-    rng = np.random.default_rng(seed)
-    low, high = (1 << bits - 1) // 2, (1 << bits) // 2
-    return (rng.integers(low, high, shape) * 2 + 1) * rng.choice([-1, 1], shape)
 
 
 def integers(dtype, m, k, n):
@@ -36,15 +30,12 @@ def integers(dtype, m, k, n):
     wide, narrow, most = EXACT[dtype]
     k = min(k, 1 << (most - wide - narrow)) if most < 24 else k
     wide = min(wide, most - narrow - (k - 1).bit_length())
-    return odd_integers(SEED, (m, k), wide), odd_integers(SEED + 1, (k, n), narrow)
+    return odd(SEED, (m, k), wide), odd(SEED + 1, (k, n), narrow)
 
 
-def selection(dtype, m, k):
+def selected(dtype, m, k):
     """(integers as long as `dtype` holds, a signed permutation): nothing is rounded but operands that are cut."""
-    bits = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}[dtype]
-    rng, chosen = np.random.default_rng(SEED + 2), np.zeros((k, k), np.int64)
-    chosen[rng.permutation(k), np.arange(k)] = rng.choice([-1, 1], k)
-    return odd_integers(SEED + 3, (m, k), bits), chosen
+    return odd(SEED + 3, (m, k), LONGEST[dtype]), selection(SEED + 2, k)
 
 
 def on(device, dtype, array):
@@ -68,35 +59,15 @@ def back(tensor):
     return (tensor.double() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy()
 
 
-def wrong_entries(got, a, b):
-    """(how many entries are not A B at least, the first of them in words), in integers modulo 2^64.
-
-    Which rows are wrong is told by products with a vector; only the first of them are multiplied in full.
-    """
-    got = np.asarray(got, np.float64)
-    whole = np.isfinite(got) & (np.abs(got) <= 2.0**53) & (np.rint(got) == got)
-    as_integer = np.where(whole, got, 0.5).astype(np.int64)
-    vector = odd_integers(SEED + 4, (b.shape[1],), 40)
-    with np.errstate(over="ignore"):
-        rows = np.flatnonzero((as_integer @ vector != a @ (b @ vector)) | ~whole.all(axis=1))
-        want = a[rows[:ROWS]] @ b
-    bad = np.argwhere(got[rows[:ROWS]] != want)
-    if not len(bad):
-        return len(rows), f"row {int(rows[0])} is wrong modulo 2^64" if len(rows) else ""
-    i, j = (int(x) for x in bad[0])
-    words = f"entry ({int(rows[i])}, {j}): expected {int(want[i, j])}, got {float(got[rows[i], j])!r}"
-    return len(bad) + len(rows[ROWS:]), words
-
-
 def exactly(device, dtype, size):
     """(entries that are not the exact integer, the first of them in words; the small product's operands and result)."""
     found, kept = [], None
-    for a, b in (integers(dtype, *SMALL), selection(dtype, 65, 128)):
+    for a, b in (integers(dtype, *SMALL), selected(dtype, 65, 128)):
         for name, multiply in layouts(on(device, dtype, a), on(device, dtype, b)):
             got = back(multiply())
             kept = kept or (a, b, got)
             found.append((name, a.shape, b.shape, *wrong_entries(got, a, b)))
-    for a, b in (integers(dtype, size, size, size), selection(dtype, size, size)):
+    for a, b in (integers(dtype, size, size, size), selected(dtype, size, size)):
         got = back(on(device, dtype, a) @ on(device, dtype, b))
         found.append(("A B", a.shape, b.shape, *wrong_entries(got, a, b)))
     said = [f"{n}, {SHORT[dtype]}, {x[0]} x {x[1]} x {y[1]}, {words}" for n, x, y, _, words in found if words]
@@ -109,7 +80,7 @@ def operands(dtype, shape, wide):
     bits = {"float64": 52, "float32": 23, "float16": 10, "bfloat16": 7}[dtype]
     a, b = random(SEED, (m, k), bits), random(SEED + 1, (k, n), bits)
     if wide:
-        d = 2.0 ** np.random.default_rng(SEED + 2).integers(-30, 31, k)
+        d = powers(SEED + 2, k, 30)
         a, b = a * d, b / d[:, None]
     return a, b
 

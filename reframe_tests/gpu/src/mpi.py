@@ -1,6 +1,7 @@
 """Messages between buffers in the memory of accelerators, through mpi4py and an MPI that is aware of them.
 
-Arguments: device (cuda, cpu), ranks. An MPI that is not aware would crash: it is asked before.
+Arguments: device (cuda, cpu), ranks, devices of each node that they were to be on (0: any). An MPI that is not aware
+would crash: it is asked before.
 """
 
 import ctypes
@@ -106,7 +107,25 @@ def exchange(comm, report, device):
             report.metric("bandwidth", SIZES[-1] / runs[-1][0] / 1e9)
 
 
-def main(kind, started):
+def identity(device):
+    """What tells a device from others of its node, though a rank may see no other; empty where PyTorch does not say."""
+    if device.type != "cuda":
+        return "CPU"
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    return f"{device} {uuid}" if uuid else ""
+
+
+def fewer(places, wanted):
+    """Which nodes had ranks on fewer devices than wanted, in words. `places`: (node, device) of each rank."""
+    found = {node: {device for other, device in places if other == node} for node, _ in places}
+    return [
+        f"the ranks of {node} were on {len(devices)} devices, expected {wanted}: {', '.join(sorted(devices))}"
+        for node, devices in sorted(found.items())
+        if len(devices) < wanted and "" not in devices
+    ]
+
+
+def main(kind, started, wanted="0"):
     """Device buffers are sent only where the MPI says that it takes them."""
     comm = MPI.COMM_WORLD
     local = comm.Split_type(MPI.COMM_TYPE_SHARED).rank
@@ -115,7 +134,10 @@ def main(kind, started):
     if kind == "cuda":
         paths = libraries(Path("/proc/self/maps").read_text(encoding="utf-8"))
         said = aware(paths, "hip" if torch.version.hip else "cuda")
+    places = comm.allgather((MPI.Get_processor_name(), identity(device)))
     if report:
+        for text in [*fewer(places, int(wanted)), *(["one rank has nobody to send to"] if comm.size == 1 else [])]:
+            report.fault(text)
         missing = claimed(manifest()["components"]) and said != 1
         report.metric("ranks_missing", abs(int(started) - comm.size), f"expected {started} ranks, got {comm.size}")
         report.metric("aware", said)
@@ -127,4 +149,4 @@ def main(kind, started):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    main(*sys.argv[1:4])

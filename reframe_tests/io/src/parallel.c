@@ -10,6 +10,11 @@ enum { ROWS = 64, COLUMNS = 96 }; /* of each rank */
 
 static int64_t value(int64_t row, int64_t column) { return (row + 1) * 1000003 - column * 7919; }
 
+/* Take a value into account: how many are wrong; the row and column of the first of them, and what it is. */
+static void expect(int64_t *wrong, int64_t row, int64_t column, int64_t got) {
+  if (got != value(row, column) && !wrong[0]++) wrong[1] = row, wrong[2] = column, wrong[3] = got;
+}
+
 static void part(hid_t space, hsize_t row, hsize_t column, hsize_t rows, hsize_t columns) {
   hsize_t start[2] = {row, column}, count[2] = {rows, columns};
   H5Sselect_hyperslab(space, H5S_SELECT_SET, start, NULL, count, NULL);
@@ -26,7 +31,7 @@ static int dumped(const char *path, int64_t rows, int64_t columns, char *words, 
     if (strlen(text) + strlen(line) < sizeof text) strcat(text, line);
   int status = pipe ? pclose(pipe) : -1;
   if (status == 0 && strstr(text, want) && strstr(text, extent)) return 0;
-  snprintf(words, size, "h5dump (status %d) should show %s and %s: %.600s", status, extent, want, text);
+  snprintf(words, size, "h5dump: expected %s and %s, got status %d and %.600s", extent, want, status, text);
   return 1;
 }
 
@@ -38,7 +43,8 @@ int main(int argc, char **argv) {
   MPI_Comm_size(MPI_COMM_WORLD, &size);
   const hsize_t rows = (hsize_t)ROWS * (hsize_t)size, columns = (hsize_t)COLUMNS * (hsize_t)size;
   const size_t mine = ROWS * (size_t)columns, across = COLUMNS * (size_t)rows;
-  int64_t *out = malloc(mine * 8), *in = malloc(across * 8), wrong = 0, all = 0, at = 0;
+  int64_t *out = malloc(mine * 8), *in = malloc(across * 8), wrong[4] = {0}, all = 0;
+  int64_t *every = calloc((size_t)size, sizeof wrong);
   double write = 0, read = 0;
 
   hid_t access = H5Pcreate(H5P_FILE_ACCESS), transfer = H5Pcreate(H5P_DATASET_XFER);
@@ -68,23 +74,24 @@ int main(int argc, char **argv) {
   MPI_Barrier(MPI_COMM_WORLD);
   read = MPI_Wtime() - start;
 
-  for (size_t i = across; i-- > 0;)
-    if (in[i] != value((int64_t)(i / COLUMNS), (int64_t)rank * COLUMNS + (int64_t)(i % COLUMNS))) ++wrong, at = (int64_t)i;
-  MPI_Allreduce(&wrong, &all, 1, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD);
+  for (size_t i = 0; i < across; ++i)
+    expect(wrong, (int64_t)(i / COLUMNS), (int64_t)rank * COLUMNS + (int64_t)(i % COLUMNS), in[i]);
+  MPI_Gather(wrong, 4, MPI_INT64_T, every, 4, MPI_INT64_T, 0, MPI_COMM_WORLD);
   MPI_Allreduce(MPI_IN_PLACE, &failed, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
   MPI_Finalize();
-  if (wrong) /* each rank tells its own first one; the number is rank 0's to tell */
-    fprintf(stderr, "rank %d: row %lld, column %lld: expected %lld, got %lld\n", rank, (long long)(at / COLUMNS),
-            (long long)(rank * COLUMNS + at % COLUMNS),
-            (long long)value(at / COLUMNS, (int64_t)rank * COLUMNS + at % COLUMNS), (long long)in[at]);
   if (rank == 0) {
     char words[REPORT_TEXT] = "h5dump shows the last row";
-    int unseen = dumped(path, (int64_t)rows, (int64_t)columns, words, sizeof words);
+    int first = 0, unseen = dumped(path, (int64_t)rows, (int64_t)columns, words, sizeof words);
     report_metric("ranks_missing", abs(started - size), "expected %d ranks, got %d", started, size);
     if (failed) report_fault("HDF5 said that writing or reading %s failed", path);
-    report_metric("wrong_values", (double)all, "of %lld by %lld; on rank 0 first row %lld, column %lld: expected %lld, got %lld",
-                  (long long)rows, (long long)columns, (long long)(at / COLUMNS), (long long)(at % COLUMNS),
-                  (long long)value(at / COLUMNS, at % COLUMNS), (long long)in[at]);
+    for (int r = size; r-- > 0;) {
+      all += every[4 * r];
+      if (every[4 * r]) memcpy(wrong, every + 4 * r, sizeof wrong), first = r;
+    }
+    report_metric("wrong_values", (double)all,
+                  "%lld by %lld values, read by rank %d of %d, row %lld, column %lld: expected %lld, got %lld",
+                  (long long)rows, (long long)columns, first, size, (long long)wrong[1], (long long)wrong[2],
+                  (long long)value(wrong[1], wrong[2]), (long long)(all ? wrong[3] : in[0]));
     report_metric("unseen_by_h5dump", unseen, "%s", words);
     report_metric("write", 8e-9 * (double)(rows * columns) / write, "%lld by %lld values", (long long)rows, (long long)columns);
     report_metric("read", 8e-9 * (double)(rows * columns) / read, "%lld by %lld values", (long long)rows, (long long)columns);

@@ -3,6 +3,7 @@
 import sys
 from fractions import Fraction
 
+import identity
 import numpy as np
 from precise import gamma
 from report import Report, manifest
@@ -15,6 +16,7 @@ from mpi4py import MPI
 
 SIZES = (8, 4096, 1 << 20)
 COUNT = 100_000
+SEED = 20260501  # of rank 0's numbers; the next rank has the next
 
 
 def pattern(size, seed):
@@ -39,7 +41,8 @@ def pingpong(comm, size, rounds):
         best = min(best, (MPI.Wtime() - start) / (2 * rounds))
         bad = np.flatnonzero(buffer != sent) if rank < 2 else ()
         if len(bad) and not words:
-            words = f"{size} bytes, rank {rank}, byte {bad[0]}: expected {sent[bad[0]]}, got {buffer[bad[0]]}"
+            place = f"{size} bytes, pattern {batch}, rank {rank} of {comm.size}, byte {bad[0]}"
+            words = f"{place}: expected {sent[bad[0]]}, got {buffer[bad[0]]}"
         wrong += len(bad)
         buffer[:] = 255
     return best, wrong, words
@@ -55,14 +58,17 @@ def integers(comm):
     comm.Allreduce(terms(comm.rank), got, MPI.SUM)
     want = sum(terms(r) for r in range(comm.size))
     bad = np.flatnonzero(got != want)
-    return len(bad), f"value {bad[0]}: expected {want[bad[0]]}, got {got[bad[0]]}" if len(bad) else ""
+    if not len(bad):
+        return 0, ""
+    place = f"{COUNT} values a rank, rank {comm.rank} of {comm.size}, value {bad[0]}"
+    return len(bad), f"{place}: expected {want[bad[0]]}, got {got[bad[0]]}"
 
 
 def floats(comm):
     """(largest error of a floating all-reduce as a multiple of gamma_(p-1), in words), against exact fractions."""
 
     def terms(rank):
-        return np.random.default_rng(rank).standard_normal(64) * 2.0 ** (rank * 3)
+        return identity.random(SEED + rank, 64, 53) * 2.0 ** (rank % 16 * 3)
 
     got = np.empty(64)
     comm.Allreduce(terms(comm.rank), got, MPI.SUM)
@@ -74,7 +80,9 @@ def floats(comm):
             if np.isfinite(got[i])
             else np.inf
         )
-        most = max(most, (ratio, f"value {i}: expected {float(exact)!r}, got {float(got[i])!r}"))
+        place = f"64 numbers a rank, seed {SEED}, rank {comm.rank} of {comm.size}, value {i}"
+        words = f"{place}: expected {float(exact)!r}, got {float(got[i])!r}, {ratio:.3g} times the bound"
+        most = max(most, (ratio, words))
     return most
 
 
@@ -83,7 +91,7 @@ def main():
     comm, report = MPI.COMM_WORLD, Report()
     started = int(sys.argv[1])
     runs = [pingpong(comm, size, 200 if size < 1 << 16 else 25) for size in SIZES] if comm.size > 1 else []
-    wrong = comm.allreduce(sum(w for _, w, _ in runs))
+    wrong = sum(comm.allgather(sum(w for _, w, _ in runs)))
     words = "; ".join(t for texts in comm.allgather([t for _, _, t in runs if t]) for t in texts)
     ints, floating = comm.allgather(integers(comm)), comm.allgather(floats(comm))
     if comm.rank:

@@ -1,5 +1,6 @@
 /* Where ranks and threads are bound. Arguments: ranks that were started, threads of each, and what was asked for:
-   `ranks` (every rank its own cores), `threads` (every thread its own place), both, or nothing.
+   `ranks` (every rank its own cores), `threads` (every thread its own place), both, or nothing. `apart`: the launcher
+   is not the parent of a rank, and has a core of the node for each that it starts there.
    With -DALONE there is no MPI: one rank. */
 #define _GNU_SOURCE
 #include <omp.h>
@@ -70,6 +71,20 @@ static int cores(const unsigned char *mask) {
   return count(found);
 }
 
+/* Cores of this node that are online; none where the kernel does not say. */
+static int cores_online(void) {
+  unsigned char mask[BYTES] = {0};
+  FILE *file = fopen("/sys/devices/system/cpu/online", "r");
+  if (!file) return 0;
+  for (int low, high, end = ','; end == ',' && fscanf(file, "%d", &low) == 1;) {
+    high = low, end = fgetc(file);
+    if (end == '-' && fscanf(file, "%d", &high) == 1) end = fgetc(file);
+    for (int cpu = low; cpu <= high && cpu < 8 * BYTES; ++cpu) mask[cpu / 8] |= (unsigned char)(1 << cpu % 8);
+  }
+  fclose(file);
+  return cores(mask);
+}
+
 static void look(Place *place, int rank, int thread) {
   place->rank = rank, place->thread = thread;
   memset(place->mask, 0, BYTES);
@@ -89,6 +104,13 @@ static void before_all(int argc, char **argv, char **env) {
 }
 __attribute__((section(".preinit_array"), used)) static void (*first)(int, char **, char **) = before_all;
 
+/* How many ranks are on the host of one of them. */
+static int together(const Place *own, int ranks, int one) {
+  int found = 0;
+  for (int i = 0; i < ranks; ++i) found += !strcmp(own[i].host, own[one].host);
+  return found;
+}
+
 /* What the places show. `own` of a rank is the mask of its process, before there was any thread. */
 static void judge(const Place *own, const Place *threads, int ranks, int each, int asked_ranks, int asked_threads) {
   char a[TEXT], b[TEXT], unbound[TEXT * 2] = "", outside[TEXT * 2] = "", twice[TEXT * 3] = "", both[TEXT * 3] = "";
@@ -107,7 +129,7 @@ static void judge(const Place *own, const Place *threads, int ranks, int each, i
                  threads[j].thread, one->rank, words(one->mask, a), words(threads[j].mask, b));
   }
   for (int i = 0; i < ranks; ++i)
-    for (int j = i + 1; j < ranks && asked_ranks && own[i].allowed >= ranks; ++j)
+    for (int j = i + 1; j < ranks && asked_ranks && own[i].allowed >= together(own, ranks, i); ++j)
       if (!strcmp(own[i].host, own[j].host) && shared(own[i].mask, own[j].mask) && !wrong_both++)
         snprintf(both, sizeof both, "ranks %d and %d of %s may both run on %s and %s", i, j, own[i].host,
                  words(own[i].mask, a), words(own[j].mask, b));
@@ -115,6 +137,9 @@ static void judge(const Place *own, const Place *threads, int ranks, int each, i
   report_metric("unknown_places", unknown, "%s", unbound);
   report_metric("outside_mask", wrong_outside, "%s", outside);
   if (asked_threads) report_metric("threads_overlap", wrong_twice, "%s", twice);
+#ifndef ALONE
+  report_metric("asked_to_bind", asked_ranks, "%s", "");
+#endif
   if (asked_ranks) report_metric("ranks_overlap", wrong_both, "%s", both);
   for (int i = 0; i < ranks && i < MOST; ++i)
     for (int j = 0; j < each; ++j)
@@ -125,7 +150,10 @@ static void judge(const Place *own, const Place *threads, int ranks, int each, i
 int main(int argc, char **argv) {
   int rank = 0, size = 1, started = argc > 1 ? atoi(argv[1]) : 1, each = argc > 2 ? atoi(argv[2]) : 1;
   int asked_ranks = 0, asked_threads = 0;
-  for (int i = 3; i < argc; ++i) asked_ranks |= !strcmp(argv[i], "ranks"), asked_threads |= !strcmp(argv[i], "threads");
+  for (int i = 3; i < argc; ++i) {
+    asked_ranks |= !strcmp(argv[i], "ranks"), asked_threads |= !strcmp(argv[i], "threads");
+    if (!strcmp(argv[i], "apart")) started_at.allowed = cores_online();
+  }
 #ifndef ALONE
   MPI_Init(&argc, &argv);
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
