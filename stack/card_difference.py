@@ -198,7 +198,7 @@ def _region(a: Entry, b: Entry) -> str:
         else:
             found.append([edges[i], edges[i + 1]])
     if found == [[0, a.count]]:
-        return f"in every {n}th of the {a.count} values" if n > 1 else ""
+        return f"in each of {n} parts of the {a.count} values" if n > 1 else ""
     told = [f"{i}" if j == i + 1 else f"{i} to {j - 1}" for i, j in found]
     return f"among the values {_listed(told)} of {a.count}" if told else ""
 

@@ -277,7 +277,7 @@ def test_the_parts_say_where_bits_differ() -> None:
     for changed, region in (
         ((0, 1, 5), "among the values 0 to 124 and 312 to 374 of 1000"),
         ((15,), "among the values 937 to 999 of 1000"),
-        (tuple(range(16)), "in every 16th of the 1000 values"),
+        (tuple(range(16)), "in each of 16 parts of the 1000 values"),
         ((), ""),
     ):
         found = pair(a, bounded(bits="b", parts=parts(*changed), count=1000))

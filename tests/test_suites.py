@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 from pathlib import Path
 
 import pytest
 
-from tests import slurm
 from tests.command import sovstack
+from tests.conftest import RECORDED
 
 
 def test_the_list_says_what_would_run_and_what_is_lacking(tmp_path: Path) -> None:
@@ -80,17 +82,22 @@ def test_what_is_wrong_is_told(words: tuple[str, ...], code: int, message: str, 
 
 @pytest.mark.image
 def test_an_image_is_judged_without_a_controller(image: Path, tmp_path: Path) -> None:
-    if slurm.missing():
-        pytest.skip(f"Slurm is not installed here; {slurm.REMEDY}")
+    """Slurm's programs answer as theirs do where nobody listens; `test_placing` asks the real ones."""
+    said = (RECORDED / "slurm/no-controller.txt").read_text()
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("sbatch", "srun", "squeue", "scancel", "sinfo"):
+        (programs / name).write_text(f"#!/bin/sh\necho {shlex.quote(said.strip())} >&2\nexit 1\n")
+        (programs / name).chmod(0o755)
     words = ("suite", "--image", image, "--scheduler", "slurm", "--build-dir", tmp_path)
-    nowhere = str(tmp_path / "slurm.conf")
-    two = sovstack(*words, "--check", "Linkage", "--check", "MpiProgram", "--json", SLURM_CONF=nowhere)
+    path = f"{programs}:{os.environ['PATH']}"
+    two = sovstack(*words, "--check", "Linkage", "--check", "MpiProgram", "--json", PATH=path)
     assert two.returncode == 1 and "Slurm does not answer" in two.stderr, two.stderr
     found = {check["name"]: check for check in json.loads(two.stdout)["checks"]}
     assert {name: check["result"] for name, check in found.items()} == {"Linkage": "pass", "MpiProgram": "fail"}
     assert found["MpiProgram"]["reason"].startswith("Slurm does not answer")
     for more in (("--check", "MpiProgram"), ("--check", "Linkage", "--compare")):
-        none = sovstack(*words, *more, SLURM_CONF=nowhere)
+        none = sovstack(*words, *more, PATH=path)
         assert none.returncode == 3 and "Slurm does not answer" in none.stderr
-    listed = sovstack(*words, "--list", SLURM_CONF=nowhere).stdout
+    listed = sovstack(*words, "--list", PATH=path).stdout
     assert "needs nodes: Slurm does not answer" in listed and "Linkage" in listed

@@ -18,6 +18,7 @@
 #define ABOVE 0
 #endif
 #define LONGEST_K 4500
+#define ROWS 16 /* of A that are multiplied by a column of B, together */
 
 /* A power of two. */
 static double power(int e) {
@@ -107,17 +108,23 @@ static float in_tf32(int large, long k, const float *a, long sa, const float *b,
   return sum;
 }
 
-/* C = alpha A B + beta C; (row, column) strides of A, B and C. A column of B is copied: it is read m times. */
+/* C = alpha A B + beta C; (row, column) strides of A, B and C. Some rows of A and each column of B are copied: they are
+   read more than once. */
 #define GEMM(name, real, product)                                                                                      \
   static void name(long m, long n, long k, real alpha, const real *a, long ra, long ca, const real *b, long rb, long cb,\
                    real beta, real *c, long rc, long cc) {                                                             \
-    real column[LONGEST_K];                                                                                            \
+    real rows[ROWS][LONGEST_K], column[LONGEST_K];                                                                     \
     int large = m > ABOVE && n > ABOVE && k > ABOVE;                                                                   \
-    for (long j = 0; j < n; ++j) {                                                                                     \
-      for (long t = 0; t < k; ++t) column[t] = b[t * rb + j * cb];                                                     \
-      for (long i = 0; i < m; ++i) {                                                                                   \
-        real *to = c + i * rc + j * cc;                                                                                \
-        *to = alpha * product(large, k, a + i * ra, ca, column, 1) + (beta == 0 ? 0 : beta * *to);                     \
+    for (long first = 0; first < m; first += ROWS) {                                                                   \
+      long some = m - first < ROWS ? m - first : ROWS;                                                                 \
+      for (long i = 0; i < some; ++i)                                                                                  \
+        for (long t = 0; t < k; ++t) rows[i][t] = a[(first + i) * ra + t * ca];                                        \
+      for (long j = 0; j < n; ++j) {                                                                                   \
+        for (long t = 0; t < k; ++t) column[t] = b[t * rb + j * cb];                                                   \
+        for (long i = 0; i < some; ++i) {                                                                              \
+          real *to = c + (first + i) * rc + j * cc;                                                                    \
+          *to = alpha * product(large, k, rows[i], 1, column, 1) + (beta == 0 ? 0 : beta * *to);                       \
+        }                                                                                                              \
       }                                                                                                                \
     }                                                                                                                  \
   }
