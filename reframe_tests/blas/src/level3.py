@@ -28,11 +28,9 @@ def gap(kit, pairs, extra):
     ratio = np.where(magnitude > 0, ratio, np.where(high == 0, 0, np.inf))
     at = np.unravel_index(int(np.argmax(np.where(np.isfinite(ratio), ratio, np.inf))), ratio.shape)
     value = float(ratio[at]) if np.isfinite(ratio[at]) else float("inf")
-    return (
-        value,
-        f"entry {tuple(map(int, at))}: off by {float((high + low)[at])!r}, {value:.3g} times the bound",
-        bound * magnitude,
-    )
+    within, left = float((bound * magnitude)[at]), float((high + low)[at])
+    words = f"entry {tuple(map(int, at))} of the residual: expected 0 to within {within:.4g}, got {left!r}"
+    return value, f"{words}, {value:.3g} times the bound", bound * magnitude
 
 
 def bounded_syrk(kit, wide):
@@ -66,7 +64,9 @@ def say_bounded(report, kit, name, work):
     most, short = Worst(), SHORT[kit.letter]
     for wide in (False, True):
         given, got, (ratio, words, bound) = work(kit, wide)
-        most.add(ratio, f"{kit.letter}{name}{' with wide exponents' if wide else ''}, {words}")
+        shape = " x ".join(map(str, np.shape(given)))
+        plain = f"{kit.letter}{name}{' with wide exponents' if wide else ''}, A of {shape}, seed {SEED}"
+        most.add(ratio, f"{plain}, {words}")
         if name == "syrk" and not wide:
             rows = bound.shape[0] // (2 if kit.complex else 1)
             spread = np.stack([bound[:rows], bound[rows:]], -1) if kit.complex else bound

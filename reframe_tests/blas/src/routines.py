@@ -96,9 +96,9 @@ class Kit:
         if (len(wrong) or spoilt) and not self.said:
             at = tuple(int(i) for i in wrong[0]) if len(wrong) else (rows, 0)
             should = want[at] if len(wrong) else "nothing written below the matrix"
-            self.said = (
-                f"{self.letter}{name} {case}, entry {at}: expected {should}, got {got[at] if len(wrong) else got}"
-            )
+            shape = " x ".join(map(str, want.shape))
+            place = f"{self.letter}{name} {case}, {shape} from integers, seed {SEED}, entry {at}"
+            self.said = f"{place}: expected {should}, got {got[at] if len(wrong) else got}"
 
     def add(self, count, words):
         """What somebody else has counted."""
