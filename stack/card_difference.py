@@ -14,6 +14,7 @@ from itertools import combinations
 from typing import Any, Literal
 
 from stack import card as cards
+from stack import card_parts
 from stack.card import Card, Entry
 from stack.verdict import Point
 
@@ -172,44 +173,17 @@ def _pair(a: Entry | None, b: Entry | None, both: tuple[Card, Card], names: tupl
     if why := _incomparable(a, b):
         return Pair(a, b, "not comparable", why)
     spots = tuple(_spots(a, b))
-    apart, region = tuple(spot for spot in spots if _differs(spot)), _region(a, b)
+    apart, region = tuple(spot for spot in spots if _differs(spot)), card_parts.region(a, b)
     if a.digest == b.digest:
         if apart or region:
             why = "the digests are the same and entries are not: one of the cards is not what a check printed"
             return Pair(a, b, "beyond", why, compared=len(spots), spots=_worst(apart))
         return Pair(a, b, "identical", compared=len(spots))
     if a.kind == "exact":
-        where = f"; {region}" if region else "" if apart else f"; {_unseen(len(spots))}"
+        where = f"; {region}" if region else "" if apart else f"; {card_parts.unseen(len(spots))}"
         why = f"it is exact, and the bits differ: {a.digest[:DIGITS]} and {b.digest[:DIGITS]}{where}"
         return Pair(a, b, "beyond", why, compared=len(spots), spots=_worst(apart), region=region)
     return replace(_bounded(a, b, spots, names), region=region)
-
-
-def _region(a: Entry, b: Entry) -> str:
-    """Which values differ, by the digests of their parts; empty where the cards do not tell."""
-    n = len(a.parts)
-    if n != len(b.parts) or not n:
-        return ""
-    edges = [i * a.count // n for i in range(n + 1)]
-    found: list[list[int]] = []
-    for i in (i for i in range(n) if a.parts[i] != b.parts[i]):
-        if found and found[-1][1] == edges[i]:
-            found[-1][1] = edges[i + 1]
-        else:
-            found.append([edges[i], edges[i + 1]])
-    if found == [[0, a.count]]:
-        return f"in each of {n} parts of the {a.count} values" if n > 1 else ""
-    told = [f"{i}" if j == i + 1 else f"{i} to {j - 1}" for i, j in found]
-    return f"among the values {_listed(told)} of {a.count}" if told else ""
-
-
-def _listed(words: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
-
-
-def _unseen(both: int) -> str:
-    """Where bits differ and no entry shows it."""
-    return f"in none of the {both} entries that both record" if both else "no entry is recorded on both"
 
 
 def _missing(entry: Entry | None, both: tuple[Card, Card], names: tuple[str, str], lacking: int) -> str:
@@ -240,7 +214,7 @@ def _bounded(a: Entry, b: Entry, spots: Sequence[Spot], names: tuple[str, str]) 
     elif beyond:
         why = f"{len(beyond)} of {len(spots)} recorded entries differ by more than both bounds together"
     elif not spots:
-        return Pair(a, b, "not comparable", f"the bits differ, and {_unseen(0)}")
+        return Pair(a, b, "not comparable", f"the bits differ, and {card_parts.unseen(0)}")
     else:
         apart = (spot for spot in spots if _differs(spot))
         return Pair(a, b, "within", share=share, compared=len(spots), spots=_worst(apart))

@@ -285,6 +285,8 @@ def test_the_parts_say_where_bits_differ() -> None:
     assert pair(a, bounded(bits="b", parts=parts(3, n=8), count=1000)).region == ""
     few = pair(number(parts=parts(n=3), count=3), number(bits="b", parts=parts(1, n=3), count=3))
     assert few.why.endswith("; among the values 1 of 3")
+    many = pair(number(parts=parts(), count=3), number(bits="b", parts=parts(1), count=3))  # more parts than values
+    assert many.region == ""
     assert pair(a, bounded(parts=parts(2), count=1000)).state == "beyond"  # one digest, other parts
 
 

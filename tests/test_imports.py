@@ -65,6 +65,7 @@ LAYERS: tuple[tuple[str, tuple[str, ...]], ...] = (
                 "inspection",
                 "migration",
                 "refusing",
+                "card_parts",
                 "outcome",
                 "verify",
                 "render.apptainer",
