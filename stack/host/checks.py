@@ -73,8 +73,8 @@ def sized(cores: int, place: Place, scale: str | None) -> Place:
 
 def cores(cell: Cell, place: Place) -> int:
     """Of this machine, or of a scheduler's node as far as the profile says it."""
-    told = cell.plan.profile.partitions[cell.plan.target.partition].cpu.cores
-    return cell.facts.cores if place.cluster is None or told == "host" else told
+    told = reframe.system(cell.plan).cores
+    return told if place.cluster and told else cell.facts.cores
 
 
 def where(cell: Cell, place: Place = HERE) -> reframe.Where:

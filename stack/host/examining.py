@@ -53,7 +53,7 @@ def examine(
     program = found or Path("apptainer")
     where = checks.paths(cell, program, asked.preload)
     if place.down:
-        return _without_nodes(cell, subject, asked, place, progress, show), False
+        return _without_nodes(cell, subject, asked, place, where, progress, show), False
     begin = _start(cell, subject, place, program, progress)
     env = checks.environment(apptainer.environment())
     if show:
@@ -74,7 +74,7 @@ def examine(
 
 
 def _without_nodes(
-    cell: Cell, subject: Subject, asked: Asked, place: Place, progress: Progress,
+    cell: Cell, subject: Subject, asked: Asked, place: Place, where: verify.Paths, progress: Progress,
     show: Callable[[Command], None] | None,
 ) -> Verdict | None:  # fmt: skip
     """Where the scheduler does not answer: what judges the image alone is run here, all else has failed."""
@@ -84,8 +84,7 @@ def _without_nodes(
     failed = placing.without_nodes(place.down, able, expected, progress.note)
     failed |= verify.refused(checks.limits(), features, cell.plan.cell, only)
     verdict, _ = examine(cell, subject, replace(asked, only=able), place.here, progress, show)
-    preload = str(asked.preload.resolve()) if asked.preload else None
-    return verdict and outcome.with_failed(verdict, failed, checks.verb(cell, place, preload))
+    return verdict and outcome.with_failed(verdict, failed, checks.verb(cell, place, where.preload))
 
 
 def _commands(
